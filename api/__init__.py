@@ -1,0 +1,1 @@
+"""The read layer, assignment and ingestion over HTTP. It computes no statistics."""

@@ -1,0 +1,70 @@
+"""The application, put together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+
+import api.assignments.endpoints
+import api.events.endpoints
+import api.experiments.endpoints
+import api.operations.endpoints
+import api.studies.endpoints
+from api import problems
+from api.answers import Answers, AnswersMiddleware
+from api.authentication import AuthenticationMiddleware, Authenticator
+from api.bodies import BodyMiddleware
+from api.database import Database
+from api.description import VERSION, describe
+from api.operations.metrics import Metrics, MetricsMiddleware
+from api.settings import Settings
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The API over the Postgres of ``settings``. It starts without one and answers 503 until it is there."""
+    database = Database(settings)
+    answers = Answers(settings.answer_lifetime)
+    metrics = Metrics(answers)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await database.open()
+        listening = asyncio.create_task(database.listen(on_change=answers.published, on_link=answers.linked))
+        try:
+            yield
+        finally:
+            listening.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await listening
+            await database.close()
+
+    app = FastAPI(
+        title="Causeway",
+        version=VERSION,
+        summary="Results of experiments and studies as materialised, assignments, and events.",
+        lifespan=lifespan,
+        # Pages of documentation load their scripts from elsewhere; the description is at /openapi.json.
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.database = database
+    app.state.answers = answers
+    app.state.metrics = metrics
+    # The last one added sees a request first: it is counted, authenticated, and given what was kept for it.
+    app.add_middleware(BodyMiddleware)
+    app.add_middleware(AnswersMiddleware, answers=answers)
+    app.add_middleware(AuthenticationMiddleware, authenticator=Authenticator(database, settings.key_lifetime))
+    app.add_middleware(MetricsMiddleware, metrics=metrics)
+    problems.install(app)
+    routers = [
+        domain.endpoints.router
+        for domain in (api.experiments, api.studies, api.assignments, api.events, api.operations)
+    ]
+    for router in routers:
+        app.include_router(router)
+    describe(app, routers)
+    return app

@@ -1,0 +1,127 @@
+"""Who is calling: one key per principal, and no route that answers without one but those of ``operations``.
+
+A key reads ``cw_<tenant>_<key_id>_<secret>``. The registry holds the sha256 of the whole key, under the
+row-level security of that tenant, so that a key can only ever open the tenant that it names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.database import Database, DatabaseUnavailable, NotMaterialised, as_tenant
+from api.problems import Problem, problem_of, problem_response
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+
+# A tenant's name may hold underscores; the parts behind it may not, so the key is read from the right.
+_KEY = re.compile(
+    r"cw_(?P<tenant>[a-z][a-z0-9_]{0,62})_(?P<key_id>[A-Za-z0-9-]{1,64})_(?P<secret>[A-Za-z0-9-]{1,128})"
+)
+_KEYS_REMEMBERED = 1024
+
+PRINCIPAL = as_tenant(
+    "select key_hash, role, expires_at from registry.principals where tenant_id = $1 and key_id = $2"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The holder of a key."""
+
+    tenant: str
+    key_id: str
+    role: str
+
+
+def principal_of(request: Request) -> Principal:
+    """The principal of an authenticated request."""
+    principal: Principal = request.scope["principal"]
+    return principal
+
+
+class Authenticator:
+    """Knows the keys it has seen lately, by their hash; the registry is asked about the others."""
+
+    def __init__(
+        self, database: Database, lifetime: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._database = database
+        self._lifetime = lifetime
+        self._clock = clock
+        self._known: dict[str, tuple[Principal, float]] = {}
+
+    async def __call__(self, headers: Headers) -> Principal:
+        """The principal whose key is in ``headers``; Problem 401 if it is missing, unknown or expired."""
+        key = _key_in(headers)
+        digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+        remembered = self._known.get(digest)
+        if remembered is not None and self._clock() < remembered[1]:
+            return remembered[0]
+        self._known.pop(digest, None)
+        principal, seconds_left = await self._look_up(key, digest)
+        if len(self._known) >= _KEYS_REMEMBERED:
+            self._known.pop(next(iter(self._known)))
+        self._known[digest] = (principal, self._clock() + min(self._lifetime, seconds_left))
+        return principal
+
+    async def _look_up(self, key: str, digest: str) -> tuple[Principal, float]:
+        parts = _KEY.fullmatch(key)
+        if parts is None:
+            raise _unauthorized("The key is not known.")
+        tenant, key_id = parts["tenant"], parts["key_id"]
+        row = await self._database.read(tenant).fetch_row(PRINCIPAL, key_id)
+        # The comparison is made even when there is nothing to compare with: its time tells nothing.
+        matches = hmac.compare_digest(digest, "" if row is None else row["key_hash"])
+        if row is None or not matches:
+            raise _unauthorized("The key is not known.")
+        seconds_left = float("inf")
+        if row["expires_at"] is not None:
+            seconds_left = (row["expires_at"] - datetime.now(UTC)).total_seconds()
+        if seconds_left <= 0:
+            raise _unauthorized("The key has expired.")
+        return Principal(tenant, key_id, row["role"]), seconds_left
+
+
+class AuthenticationMiddleware:
+    """Lets no request pass without a principal, whatever its path: a new route cannot forget to ask."""
+
+    def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
+        self._app = app
+        self._authenticator = authenticator
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+            try:
+                scope["principal"] = await self._authenticator(Headers(scope=scope))
+            except (Problem, DatabaseUnavailable, NotMaterialised) as error:
+                await problem_response(problem_of(error), scope)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _key_in(headers: Headers) -> str:
+    authorization = headers.get("authorization")
+    if authorization is None:
+        key = headers.get("x-api-key", "")
+    else:
+        scheme, _, key = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            raise _unauthorized("Authorization must be 'Bearer <key>'.")
+    key = key.strip()
+    if not key:
+        raise _unauthorized("A key is needed: Authorization: Bearer <key>, or X-API-Key: <key>.")
+    return key
+
+
+def _unauthorized(detail: str) -> Problem:
+    return Problem(401, "unauthorized", detail, headers={"WWW-Authenticate": 'Bearer realm="causeway"'})

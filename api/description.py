@@ -1,0 +1,110 @@
+"""The OpenAPI description: what FastAPI derives, with the key and the problems that all routes share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from api.authentication import OPEN_PATHS
+from api.problems import MEDIA_TYPE, ProblemDocument
+
+try:
+    VERSION = version("causeway")
+except PackageNotFoundError:
+    # Run from a checkout that was not installed.
+    VERSION = "0+unknown"
+
+_REFERENCE = "#/components/schemas/{model}"
+_SECURITY = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "cw_<tenant>_<key id>_<secret>. The key alone says whose data is meant.",
+    },
+    "api_key": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "The same key, by itself.",
+    },
+}
+_ALWAYS = {
+    401: "The key is missing, unknown or expired.",
+    422: "The request is not as described here.",
+    500: "Something went wrong on our side.",
+    503: "The database cannot be reached, or nothing was materialised yet; see Retry-After.",
+}
+_WITH_PATH = {404: "This tenant has no such thing."}
+_WITH_BODY = {
+    400: "The body is not JSON.",
+    413: "The body is too large.",
+    415: "The body is not application/json.",
+}
+
+
+def describe(app: FastAPI, routers: Sequence[APIRouter]) -> None:
+    """Make ``app.openapi()`` say of each route of ``routers`` that it needs a key and how it fails."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _described(
+                get_openapi(
+                    title=app.title,
+                    version=app.version,
+                    summary=app.summary,
+                    routes=app.routes,
+                    openapi_version="3.1.0",
+                ),
+                routers,
+            )
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _described(document: dict[str, Any], routers: Sequence[APIRouter]) -> dict[str, Any]:
+    components = document.setdefault("components", {})
+    components["securitySchemes"] = _SECURITY
+    schemas = components.setdefault("schemas", {})
+    # FastAPI's own form of a validation error is never sent.
+    schemas.pop("HTTPValidationError", None)
+    schemas.pop("ValidationError", None)
+    problem = ProblemDocument.model_json_schema(ref_template=_REFERENCE)
+    schemas |= problem.pop("$defs", {})
+    schemas["ProblemDocument"] = problem
+    for route in (route for router in routers for route in router.routes):
+        assert isinstance(route, APIRoute)
+        _restore_examples(document["paths"][route.path_format], route)
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            operation["security"] = [] if path in OPEN_PATHS else [{"bearer": []}, {"api_key": []}]
+            for status, meaning in _failures(path, operation).items():
+                operation["responses"][str(status)] = {
+                    "description": meaning,
+                    "content": {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(model="ProblemDocument")}}},
+                }
+    return document
+
+
+def _restore_examples(operations: dict[str, Any], route: APIRoute) -> None:
+    """Put the examples of ``route`` in as they were written: FastAPI leaves out their nulls."""
+    for method in route.methods or ():
+        contents = operations[method.lower()]["responses"]["200"]["content"]
+        for media_type, content in route.responses[200]["content"].items():
+            contents[media_type]["examples"] = content["examples"]
+
+
+def _failures(path: str, operation: dict[str, Any]) -> dict[int, str]:
+    if path in OPEN_PATHS:
+        return {503: _ALWAYS[503]} if path == "/readyz" else {}
+    failures = dict(_ALWAYS)
+    if "{" in path or path == "/v1/assignments":
+        failures |= _WITH_PATH
+    if "requestBody" in operation:
+        failures |= _WITH_BODY
+    return dict(sorted(failures.items()))

@@ -1,0 +1,1 @@
+"""Declared experiments and their served results."""

@@ -1,0 +1,111 @@
+"""Example answers of the routes of experiments, as the OpenAPI description shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api.examples import shown
+
+_SUMMARY: dict[str, Any] = {
+    "experiment": "email_campaign",
+    "name": "Two e-mail campaigns against none",
+    "hypothesis": "An e-mail brings customers to the shop.",
+    "owner": "growth",
+    "unit": "customer",
+    "control": "none",
+    "variants": {"none": 1.0, "mens": 1.0, "womens": 1.0},
+    "status": "ended",
+    "units": 64000,
+    "gates_passed": True,
+    "decision": "ship",
+    "starts_on": "2024-01-01",
+    "ends_on": "2024-01-15",
+    "declared_at": "2024-01-01T09:00:00Z",
+    "computed_at": "2024-01-16T05:00:00Z",
+}
+
+_RESULT: dict[str, Any] = {
+    "metric": "visit",
+    "metric_role": "primary",
+    "segment": None,
+    "variant": "mens",
+    "control": "none",
+    "method": "adjusted",
+    "status": "ok",
+    "n": 21307,
+    "n_control": 21306,
+    "mean": 0.1827,
+    "mean_control": 0.1062,
+    "effect": 0.0766,
+    "std_error": 0.0034,
+    "ci_low": 0.07,
+    "ci_high": 0.0832,
+    "p_value": 1.6e-113,
+    "relative_effect": 0.7212,
+    "relative_ci_low": 0.644,
+    "relative_ci_high": 0.7984,
+    "reasons": [],
+    "settings": {"covariates": ["recency", "history"], "confidence": 0.95},
+    "provenance_id": "5f0c6e1c9a4b",
+}
+
+_UNDEFINED = (
+    "effect",
+    "std_error",
+    "ci_low",
+    "ci_high",
+    "p_value",
+    "relative_effect",
+    "relative_ci_low",
+    "relative_ci_high",
+)
+
+_SRM: dict[str, Any] = {
+    "passed": True,
+    "blocking": True,
+    "p_value": 0.63,
+    "observed": {"none": 21306, "mens": 21307, "womens": 21387},
+    "expected": {"none": 21333.3, "mens": 21333.3, "womens": 21333.3},
+    "detail": None,
+}
+
+_RESULTS: dict[str, Any] = {
+    "experiment": "email_campaign",
+    "tenant": "demo",
+    "status": "ok",
+    "gates": {"passed": True, "closed": []},
+    "health": {"srm": _SRM},
+    "reasons": [],
+    "results": [_RESULT],
+    "snapshot_id": "9b1c2f0f4c0f7d0e8e2f4a6b1d3c5e7f",
+    "computed_at": "2024-01-16T05:00:00Z",
+}
+
+_WHY = "srm: 21306 and 25100 units where equal numbers were expected"
+
+_WITHHELD: dict[str, Any] = {
+    **_RESULTS,
+    "status": "withheld",
+    "gates": {"passed": False, "closed": ["srm"]},
+    "health": {"srm": {**_SRM, "passed": False, "p_value": 1.2e-69, "detail": _WHY.removeprefix("srm: ")}},
+    "reasons": [_WHY],
+    "results": [{**_RESULT, **dict.fromkeys(_UNDEFINED), "status": "withheld", "reasons": [_WHY]}],
+}
+
+PAGE = shown({"a page": {"experiments": [_SUMMARY], "next": "MTplbWFpbF9jYW1wYWlnbg"}})
+EXPERIMENT = shown(
+    {
+        "an experiment": {
+            **_SUMMARY,
+            "metrics": [{"key": "visit", "type": "conversion", "column": "visit", "role": "primary"}],
+            "covariates": ["recency", "history"],
+            "segments": ["channel"],
+            "decision_reasons": ["visit: the interval of the effect lies above zero"],
+            "declaration_hash": "0d5f5c6a",
+        }
+    }
+)
+RESULTS: dict[int | str, dict[str, Any]] = {
+    **shown({"results": _RESULTS, "withheld": _WITHHELD}),
+    304: {"description": "Nothing has changed since the answer whose ETag was sent as If-None-Match."},
+}

@@ -1,0 +1,206 @@
+"""What is asked of Postgres about experiments. It builds the JSON; $1 is the tenant throughout."""
+
+from __future__ import annotations
+
+from api.database import ReadSession, as_tenant
+from api.experiments.models import Experiment, ExperimentPage, ResultFilter
+from api.pages import cursor_after, key_before
+from api.problems import not_found
+
+# A declared experiment is shown before anything was materialised for it; its status is then "pending".
+_SUMMARY = """
+    declared.key as experiment,
+    declared.declaration ->> 'name' as name,
+    declared.declaration ->> 'hypothesis' as hypothesis,
+    declared.declaration ->> 'owner' as owner,
+    declared.declaration ->> 'unit' as unit,
+    declared.declaration ->> 'control' as control,
+    declared.declaration -> 'variants' as variants,
+    case
+        when served.gates_passed is null then 'pending'
+        when served.starts_on > current_date then 'not_started'
+        when served.ends_on < current_date then 'ended'
+        else 'running'
+    end as status,
+    served.units,
+    served.gates_passed,
+    served.decision,
+    served.starts_on,
+    served.ends_on,
+    declared.declared_at,
+    served.computed_at
+"""
+
+_DECLARED = """
+    registry.experiments as declared
+    left join serving.experiments as served
+        on served.tenant_id = declared.tenant_id and served.experiment = declared.key
+    where declared.tenant_id = $1
+"""
+
+PAGE = as_tenant(
+    f"""
+    select coalesce(json_agg(page order by page.experiment), '[]') as experiments
+    from (select {_SUMMARY} from {_DECLARED} and declared.key > $2 order by declared.key limit $3) as page
+    """
+)
+
+EXPERIMENT = as_tenant(
+    f"""
+    select row_to_json(found) as body
+    from (
+        select
+            {_SUMMARY},
+            declared.declaration -> 'metrics' as metrics,
+            coalesce(declared.declaration -> 'covariates', '[]') as covariates,
+            coalesce(declared.declaration -> 'segments', '[]') as segments,
+            coalesce(served.decision_reasons, '[]') as decision_reasons,
+            declared.declaration_hash
+        from {_DECLARED} and declared.key = $2
+    ) as found
+    """
+)
+
+# Rows that contradict a closed gate are left out: a withheld effect is never shown as a number.
+RESULTS = as_tenant(
+    """
+    with declared as (
+        select declared.key as experiment, served.gates_passed, served.computed_at
+        from registry.experiments as declared
+        left join serving.experiments as served
+            on served.tenant_id = declared.tenant_id and served.experiment = declared.key
+        where declared.tenant_id = $1 and declared.key = $2
+    ),
+    health as (
+        select
+            check_name, passed, blocking, p_value, observed, expected, detail,
+            blocking and passed is not true as is_closed
+        from serving.experiment_health
+        where tenant_id = $1 and experiment = $2
+    ),
+    verdicts as (
+        select
+            count(*) > 0 as are_known,
+            coalesce(bool_or(is_closed), false) as any_closed,
+            coalesce(json_agg(check_name order by check_name) filter (where is_closed), '[]') as closed,
+            coalesce(
+                jsonb_agg(check_name || ': ' || coalesce(detail, 'did not pass') order by check_name)
+                    filter (where is_closed),
+                '[]'
+            ) as reasons,
+            coalesce(
+                json_object_agg(
+                    check_name,
+                    json_build_object(
+                        'passed', passed, 'blocking', blocking, 'p_value', p_value,
+                        'observed', observed, 'expected', expected, 'detail', detail
+                    )
+                    order by check_name
+                ),
+                '{}'
+            ) as checks
+        from health
+    ),
+    gate as (
+        select verdicts.any_closed or coalesce(not declared.gates_passed, false) as is_closed
+        from declared
+        cross join verdicts
+    ),
+    shown as (
+        select
+            result.metric, result.metric_role, result.segment, result.variant, result.control, result.method,
+            result.status, result.n, result.n_control, result.mean, result.mean_control,
+            result.effect, result.std_error, result.ci_low, result.ci_high, result.p_value,
+            result.relative_effect, result.relative_ci_low, result.relative_ci_high,
+            coalesce(result.reasons, '[]') as reasons, coalesce(result.settings, '{}') as settings,
+            result.provenance_id
+        from serving.experiment_results as result
+        cross join gate
+        where
+            result.tenant_id = $1
+            and result.experiment = $2
+            and (result.status = 'withheld' or not gate.is_closed)
+        order by
+            result.metric_role <> 'primary', result.position, result.segment nulls first, result.variant,
+            result.method
+    ),
+    results as (
+        select
+            count(*) > 0 as are_known,
+            coalesce(bool_or(shown.status = 'withheld'), false) as any_withheld,
+            json_agg(shown)::text as everything,
+            coalesce(
+                json_agg(shown) filter (
+                    where ($3::text is null or shown.metric = $3)
+                    and ($4::text is null or coalesce(shown.segment, '') = $4)
+                    and ($5::text is null or shown.method = $5)
+                ),
+                '[]'
+            ) as asked_for
+        from shown
+    ),
+    withheld as (
+        select jsonb_agg(distinct reason.value) as reasons
+        from shown
+        cross join lateral jsonb_array_elements(
+            case when jsonb_typeof(shown.reasons) = 'array' then shown.reasons else '[]' end
+        ) as reason
+        where shown.status = 'withheld'
+    )
+    select
+        json_build_object(
+            'experiment', declared.experiment,
+            'tenant', $1::text,
+            'status', case
+                when gate.is_closed or results.any_withheld then 'withheld'
+                when results.are_known then 'ok'
+                else 'pending'
+            end,
+            'gates', json_build_object(
+                'passed', case
+                    when gate.is_closed then false
+                    when verdicts.are_known then true
+                    else declared.gates_passed
+                end,
+                'closed', verdicts.closed
+            ),
+            'health', verdicts.checks,
+            'reasons', coalesce(withheld.reasons, verdicts.reasons),
+            'results', results.asked_for,
+            'snapshot_id', md5(concat_ws('|', verdicts.checks::text, results.everything)),
+            'computed_at', to_char(declared.computed_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+        )::text as body
+    from declared
+    cross join verdicts
+    cross join gate
+    cross join results
+    cross join withheld
+    """
+)
+
+
+async def page_of_experiments(session: ReadSession, cursor: str | None, limit: int) -> ExperimentPage:
+    """Up to ``limit`` experiments in the order of their keys, from ``cursor`` on."""
+    # One more than is shown, to know whether there is a next page.
+    text = await session.fetch_value(PAGE, key_before(cursor), limit + 1)
+    page = ExperimentPage.model_validate_json(f'{{"experiments": {text}, "next": null}}')
+    if len(page.experiments) <= limit:
+        return page
+    shown = page.experiments[:limit]
+    return ExperimentPage(experiments=shown, next=cursor_after(shown[-1].experiment))
+
+
+async def experiment_of(session: ReadSession, key: str) -> Experiment:
+    """The experiment ``key``; Problem 404 if the tenant has declared none such."""
+    text = await session.fetch_value(EXPERIMENT, key)
+    if text is None:
+        raise not_found("experiment", key)
+    return Experiment.model_validate_json(text)
+
+
+async def results_of(session: ReadSession, key: str, chosen: ResultFilter) -> str:
+    """The served results of the experiment ``key``, as JSON; Problem 404 if the tenant declared none such."""
+    text: str | None = await session.fetch_value(RESULTS, key, chosen.metric, chosen.segment, chosen.method)
+    if text is None:
+        raise not_found("experiment", key)
+    return text

@@ -1,0 +1,1 @@
+"""Liveness, readiness and metrics: the only routes that answer without a key."""

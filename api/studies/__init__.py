@@ -1,0 +1,1 @@
+"""Served results of observational studies."""

@@ -1,0 +1,60 @@
+from collections.abc import Iterator
+from dataclasses import replace
+
+import dagster as dg
+
+from assets import declared, partitions
+from assets.columns import effect_frame, effect_row
+from assets.estimates.moments import ByArm, by_everybody, with_score
+from assets.estimates.pictures import forests
+from assets.publication import publish
+from causeway.declarations.experiment import ExperimentDeclaration
+from causeway.statistics.moments import Moments
+from causeway.statistics.regression_adjustment import adjusted_effect
+from resources.postgres import PostgresResource
+
+
+@dg.asset(
+    key=["estimates", "adjusted_effects"],
+    deps=[
+        ["experiments", "unit_metric_values"],
+        ["experiments", "sufficient_statistics"],
+        ["twins", "prognostic_scores"],
+        ["experiments", "health"],
+    ],
+    partitions_def=partitions.experiments,
+    group_name="estimates",
+    kinds={"python", "postgres"},
+    owners=["team:experimentation"],
+    tags={"causeway/partitions": "experiments"},
+    code_version="1",
+    description=(
+        "Every variant against control, adjusted by regression on the twin's score: the same answer from fewer units."
+        " One row per tenant, experiment, metric and variant."
+    ),
+)
+def adjusted_effects(context: dg.AssetExecutionContext, postgres: PostgresResource) -> dg.MaterializeResult:
+    experiment = declared.experiment(postgres, context.partition_key)
+    plain = by_everybody(postgres, context.partition_key)
+    frame = effect_frame(_rows(plain, with_score(postgres, context.partition_key), experiment))
+    return publish(
+        context, postgres, frame, unit="experiment", metadata=forests(frame, "Adjusted for the twin's score")
+    )
+
+
+def _rows(plain: ByArm, scored: ByArm, experiment: ExperimentDeclaration) -> Iterator[dict[str, object]]:
+    for metric in dict.fromkeys(metric for metric, _, _ in plain):
+        control = scored.get((metric, None, experiment.control), Moments.empty())
+        for variant in (name for name, _ in experiment.ordered_variants if name != experiment.control):
+            treated = scored.get((metric, None, variant), Moments.empty())
+            effect = adjusted_effect(treated, control, alpha=experiment.decision.alpha)
+            if not any(key[0] == metric for key in scored):
+                arms = plain[metric, None, variant].n, plain[metric, None, experiment.control].n
+                effect = replace(
+                    effect,
+                    status="no_covariates",
+                    n=arms[0],
+                    n_control=arms[1],
+                    settings={"reason": "no twin: no covariates are declared, or too few control units to learn from"},
+                )
+            yield effect_row(effect, metric=metric, variant=variant, control=experiment.control, method="adjusted")

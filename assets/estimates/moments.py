@@ -1,0 +1,79 @@
+"""Sufficient statistics of the arms, summed in SQL: Python sees numbers of arms, never of units."""
+
+from collections.abc import Sequence
+
+from assets.partitions import split
+from causeway.statistics.moments import Moments
+from resources.postgres import PostgresResource
+
+ByArm = dict[tuple[str, str | None, str], Moments]
+"""Moments by metric, segment (null for everybody) and variant."""
+
+# Scores enter the sums as exact decimals, as outcomes do: the result does not depend on the order of the rows.
+_WITH_SCORE = """
+    WITH unit_values AS (
+        SELECT v.metric, v.variant, v.value AS y, s.score::numeric AS x
+        FROM {values} AS v
+        INNER JOIN {scores} AS s USING (tenant_id, experiment, metric, unit_id)
+        WHERE v.tenant_id = %s AND v.experiment = %s AND v.value IS NOT NULL
+    ),
+    means AS (
+        SELECT metric, variant, count(*) AS n, avg(y) AS mean_y, avg(x) AS mean_x
+        FROM unit_values GROUP BY metric, variant
+    )
+    SELECT metric, variant, n, mean_y::float8, sum((y - mean_y) * (y - mean_y))::float8,
+        mean_x::float8, sum((x - mean_x) * (x - mean_x))::float8, sum((y - mean_y) * (x - mean_x))::float8
+    FROM unit_values INNER JOIN means USING (metric, variant)
+    GROUP BY metric, variant, n, mean_y, mean_x ORDER BY metric, variant
+"""
+_BY_SEGMENT = """
+    WITH unit_values AS (
+        SELECT v.metric, c.covariate || '=' || c.value_text AS segment, v.variant, v.value AS y
+        FROM {values} AS v
+        INNER JOIN {covariates} AS c USING (tenant_id, experiment, unit_id)
+        WHERE v.tenant_id = %s AND v.experiment = %s AND c.covariate = ANY(%s)
+            AND v.value IS NOT NULL AND c.value_text IS NOT NULL
+    ),
+    means AS (
+        SELECT metric, segment, variant, count(*) AS n, avg(y) AS mean_y
+        FROM unit_values GROUP BY metric, segment, variant
+    )
+    SELECT metric, segment, variant, n, mean_y::float8, sum((y - mean_y) * (y - mean_y))::float8
+    FROM unit_values INNER JOIN means USING (metric, segment, variant)
+    GROUP BY metric, segment, variant, n, mean_y ORDER BY metric, segment, variant
+"""
+
+
+def by_everybody(postgres: PostgresResource, partition_key: str) -> ByArm:
+    """The sufficient statistics that dbt keeps."""
+    client = postgres.client()
+    rows = client.fetch_all(
+        f"SELECT metric, variant, n, mean, m2 FROM {client.table('experiments.sufficient_statistics')}"
+        " WHERE tenant_id = %s AND experiment = %s ORDER BY metric, variant",
+        split(partition_key),
+    )
+    return {
+        (metric, None, variant): Moments(n, mean, m2) if n else Moments.empty() for metric, variant, n, mean, m2 in rows
+    }
+
+
+def by_segment(postgres: PostgresResource, partition_key: str, segments: Sequence[str]) -> ByArm:
+    """The same within every level of the segments; units without a level are in none."""
+    if not segments:
+        return {}
+    client = postgres.client()
+    query = _BY_SEGMENT.format(
+        values=client.table("experiments.unit_metric_values"), covariates=client.table("features.unit_covariates")
+    )
+    rows = client.fetch_all(query, (*split(partition_key), list(segments)))
+    return {(metric, segment, variant): Moments(n, mean, m2) for metric, segment, variant, n, mean, m2 in rows}
+
+
+def with_score(postgres: PostgresResource, partition_key: str) -> ByArm:
+    """Outcome and twin's score of the units that have both."""
+    client = postgres.client()
+    query = _WITH_SCORE.format(
+        values=client.table("experiments.unit_metric_values"), scores=client.table("twins.prognostic_scores")
+    )
+    rows = client.fetch_all(query, split(partition_key))
+    return {(metric, None, variant): Moments(*numbers) for metric, variant, *numbers in rows}

@@ -1,0 +1,126 @@
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import dagster as dg
+import numpy as np
+import polars as pl
+
+from assets import declared, partitions, unit_frames
+from assets.columns import json_text
+from assets.publication import publish
+from causeway.twins.covariates import DesignMatrix, design_matrix
+from causeway.twins.prognostic import PrognosticFit, fit_prognostic
+from resources.mlflow import MlflowResource
+from resources.postgres import PostgresResource
+
+SEED = 20_240_101
+MODELS = dg.AssetKey(["models", "prognostic_models"])
+PREDICTIONS = dg.AssetKey(["models", "prognostic_predictions"])
+_SHARED = {
+    "group_name": "models",
+    "kinds": {"python", "scikitlearn", "mlflow"},
+    "owners": ["team:data-science"],
+    "tags": {"causeway/partitions": "experiments"},
+    "code_version": "1",
+    "deps": [["experiments", "unit_metric_values"], ["features", "unit_covariates"], ["experiments", "health"]],
+}
+
+
+@dataclass(frozen=True)
+class _Trained:
+    metric: str
+    unit_ids: pl.Series
+    matrix: DesignMatrix
+    fit: PrognosticFit
+
+
+@dg.multi_asset(
+    name="prognostic_models",
+    specs=[
+        dg.AssetSpec(
+            MODELS,
+            description=(
+                "What an outcome would be under control, learned from control units' covariates; the learner is chosen by"
+                " out-of-fold loss and logged to MLflow. One row per tenant, experiment and metric."
+            ),
+            **_SHARED,
+        ),
+        dg.AssetSpec(
+            PREDICTIONS,
+            description=(
+                "Each unit's prediction by a model that saw neither its own outcome nor its fold. One row per tenant,"
+                " experiment, metric and unit."
+            ),
+            **_SHARED,
+        ),
+    ],
+    partitions_def=partitions.experiments,
+)
+def prognostic_models(
+    context: dg.AssetExecutionContext, postgres: PostgresResource, mlflow: MlflowResource
+) -> Iterator[dg.MaterializeResult]:
+    experiment = declared.experiment(postgres, context.partition_key)
+    outcomes = unit_frames.outcomes(postgres, context.partition_key)
+    covariates = unit_frames.covariates(postgres, context.partition_key, experiment.covariates)
+    trained = []
+    for (metric,), frame in outcomes.group_by("metric", maintain_order=True):
+        joined = frame.join(covariates, on="unit_id", how="left", maintain_order="left")
+        matrix = design_matrix(joined, experiment.covariates)
+        fit = fit_prognostic(
+            matrix.values,
+            joined["value"].cast(pl.Float64).fill_null(np.nan).to_numpy(),
+            (joined["variant"] == experiment.control).to_numpy(),
+            joined["unit_id"].to_numpy(),
+            seed=SEED,
+            feature_names=matrix.columns,
+        )
+        trained.append(_Trained(str(metric), joined["unit_id"], matrix, fit))
+        context.log.info(f"{metric}: {fit.status}, {fit.learner}, out-of-fold R squared {fit.r_squared}")
+
+    logged = mlflow.log_models(
+        context.partition_key,
+        {each.metric: each.fit.model for each in trained if each.fit.model is not None},
+        metrics={f"{each.metric}.r_squared": each.fit.r_squared for each in trained if each.fit.r_squared is not None},
+        parameters={"seed": SEED, "covariates": ", ".join(experiment.covariates)},
+    )
+    yield publish(
+        context, postgres, _models(trained, logged), key=MODELS, unit="experiment", seed=SEED,
+        metadata={"r_squared": dg.MetadataValue.json({each.metric: each.fit.r_squared for each in trained})},
+    )  # fmt: skip
+    yield publish(context, postgres, _predictions(trained), key=PREDICTIONS, unit="experiment", seed=SEED)
+
+
+def _models(trained: list[_Trained], logged: dict[str, tuple[str, str]]) -> pl.DataFrame:
+    return pl.DataFrame(
+        [
+            {
+                "metric": each.metric,
+                "learner": each.fit.learner or each.fit.status,
+                "r_squared": each.fit.r_squared,
+                "n_train": each.fit.n_train,
+                "features": json_text({"encodings": each.matrix.as_record(), "importances": each.fit.importances}),
+                "mlflow_run_id": logged.get(each.metric, (None, None))[0],
+                "model_uri": logged.get(each.metric, (None, None))[1],
+                "seed": SEED,
+            }
+            for each in trained
+        ],
+        schema={
+            "metric": pl.String, "learner": pl.String, "r_squared": pl.Float64, "n_train": pl.Int64,
+            "features": pl.String, "mlflow_run_id": pl.String, "model_uri": pl.String, "seed": pl.Int64,
+        },
+    )  # fmt: skip
+
+
+def _predictions(trained: list[_Trained]) -> pl.DataFrame:
+    empty = pl.DataFrame(schema={"metric": pl.String, "unit_id": pl.String, "predicted": pl.Float64})
+    return pl.concat(
+        [empty]
+        + [
+            pl.DataFrame({"unit_id": each.unit_ids, "predicted": each.fit.scores}).select(
+                pl.lit(each.metric).alias("metric"), "unit_id", "predicted"
+            )
+            for each in trained
+            if each.fit.scores is not None
+        ]
+    )

@@ -1,0 +1,13 @@
+"""The dynamic partitions of the road. A partition key is ``tenant|key``."""
+
+import dagster as dg
+
+experiments = dg.DynamicPartitionsDefinition(name="experiments")
+studies = dg.DynamicPartitionsDefinition(name="studies")
+sources = dg.DynamicPartitionsDefinition(name="sources")
+
+
+def split(partition_key: str) -> tuple[str, str]:
+    """Tenant and key of ``tenant|key``."""
+    tenant, _, key = partition_key.partition("|")
+    return tenant, key

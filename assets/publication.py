@@ -1,0 +1,117 @@
+"""Write one partition of an asset, and how it was made, in one transaction; tell Dagster its version and its size."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+import dagster as dg
+import polars as pl
+
+from assets.partitions import split
+from resources.postgres import PostgresResource
+from resources.postgres_client import PostgresTransaction
+
+# Rows of assets without partitions belong to no single tenant; their provenance is kept under this name.
+EVERY_TENANT = "every_tenant"
+# Columns that say how or when a row was made, not what it says.
+NOT_CONTENT = ("provenance_id", "mlflow_run_id", "model_uri", "computed_at", "declared_at")
+
+
+def publish(
+    context: dg.AssetExecutionContext,
+    postgres: PostgresResource,
+    frame: pl.DataFrame,
+    *,
+    unit: str,
+    key: dg.AssetKey | None = None,
+    seed: int | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    check_results: Sequence[dg.AssetCheckResult] = (),
+) -> dg.MaterializeResult:
+    """Replace this asset's partition by ``frame``, whose rows are told where they come from.
+
+    ``unit`` is the column that the second part of the partition key names: experiment or study. The data version is a
+    hash of the content, so what was made again without a change makes nothing after it stale.
+    """
+    key = key or context.asset_key
+    tenant, name = split(context.partition_key)
+    keys = {"tenant_id": tenant, unit: name}
+    provenance_id = new_provenance_id()
+    table = ".".join(key.path)
+    with postgres.client().transaction() as transaction:
+        transaction.replace_partition(
+            table, frame.with_columns(pl.lit(provenance_id).alias("provenance_id")), keys
+        )
+        version = transaction.content_hash(table, keys, NOT_CONTENT)
+        known_at = record(
+            context, transaction, key, provenance_id=provenance_id, version=version, rows=frame.height, seed=seed
+        )
+    return dg.MaterializeResult(
+        asset_key=key,
+        data_version=dg.DataVersion(version),
+        metadata={
+            "dagster/row_count": frame.height,
+            "provenance_id": provenance_id,
+            "known_at": known_at.isoformat() if known_at else "everything",
+            **(metadata or {}),
+        },
+        check_results=list(check_results),
+    )
+
+
+def new_provenance_id() -> str:
+    """An id for one materialisation of one partition."""
+    return f"p_{uuid4().hex[:20]}"
+
+
+def record(
+    context: dg.AssetExecutionContext,
+    transaction: PostgresTransaction,
+    key: dg.AssetKey,
+    *,
+    provenance_id: str,
+    version: str,
+    rows: int,
+    seed: int | None = None,
+    known_at: datetime | None = None,
+) -> datetime | None:
+    """Write the row of ops.provenance; the cut-off is that of the events stage unless one is given."""
+    partition = context.partition_key if context.has_partition_key else None
+    known_at = known_at or cut_off(transaction)
+    transaction.execute(
+        "INSERT INTO ops.provenance (provenance_id, tenant_id, asset, partition_key, code_version, data_version,"
+        " input_versions, known_at, seed, run_id, row_count) VALUES (%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s)",
+        (
+            provenance_id,
+            split(partition)[0] if partition else EVERY_TENANT,
+            key.to_user_string(),
+            partition,
+            context.assets_def.specs_by_key[key].code_version,
+            version,
+            json.dumps(input_versions(context, key)),
+            known_at,
+            seed,
+            context.run_id,
+            rows,
+        ),
+    )
+    return known_at
+
+
+def cut_off(transaction: PostgresTransaction) -> datetime | None:
+    """The moment up to which the events stage read the raw tables when it was last made."""
+    row = transaction.fetch_one(
+        "SELECT known_at FROM ops.provenance WHERE asset = 'events/events' ORDER BY materialized_at DESC LIMIT 1"
+    )
+    return row[0] if row else None
+
+
+def input_versions(context: dg.AssetExecutionContext, key: dg.AssetKey) -> dict[str, str | None]:
+    """The data version of each direct input, by asset key."""
+    versions: dict[str, str | None] = {}
+    for dep in context.assets_def.specs_by_key[key].deps:
+        info = context.get_step_execution_context().maybe_fetch_and_get_input_asset_version_info(dep.asset_key)
+        versions[dep.asset_key.to_user_string()] = info.data_version.value if info and info.data_version else None
+    return versions

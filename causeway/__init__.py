@@ -1,0 +1,1 @@
+"""The pure library: numbers in, frozen dataclasses out; no orchestration, web, driver, file or clock."""

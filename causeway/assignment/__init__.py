@@ -1,0 +1,1 @@
+"""Deterministic assignment of units to variants."""

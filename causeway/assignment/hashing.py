@@ -1,0 +1,70 @@
+"""GrowthBook's bucketing: a 32-bit FNV-1a hash of a seed and a unit, and the ranges of hash values that
+variants are given.
+
+Source: the specification of GrowthBook's SDKs, "hash", "getBucketRange", "chooseVariation" and
+"getEqualWeights", whose published cases the tests hold these functions against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+Range = tuple[float, float]
+
+_FNV_OFFSET, _FNV_PRIME, _FNV_MASK = 0x811C9DC5, 0x01000193, 0xFFFFFFFF
+
+
+def fnv1a_32(text: str) -> int:
+    """32-bit FNV-1a (Fowler, Noll and Vo) of the text's UTF-8 bytes: 0 to 2**32 - 1. Raises ValueError for
+    lone surrogates.
+    """
+    value = _FNV_OFFSET
+    for byte in text.encode():
+        value = ((value ^ byte) * _FNV_PRIME) & _FNV_MASK
+    return value
+
+
+def hash_unit(seed: str, value: str, version: int) -> float | None:
+    """A number in [0, 1) for a unit: steps of 0.001 in version 1, of 0.0001 in version 2, None for any other
+    version.
+
+    Version 2 hashes the hash once more, because one round of FNV-1a leaves experiments with similar seeds
+    correlated.
+    """
+    if version == 1:
+        return fnv1a_32(value + seed) % 1000 / 1000
+    if version == 2:
+        return fnv1a_32(str(fnv1a_32(seed + value))) % 10_000 / 10_000
+    return None
+
+
+def equal_weights(variations: int) -> list[float]:
+    """The same weight for each of so many variations; none for less than one."""
+    return [1 / variations] * variations if variations > 0 else []
+
+
+def bucket_ranges(variations: int, coverage: float, weights: Sequence[float] | None) -> list[Range]:
+    """Half-open ranges of hash values, one per variation, each covering the share `coverage` of its weight
+    from its start on.
+
+    Coverage is brought into [0, 1]. Weights that are not one per variation, or do not add up to 1 within
+    0.01, become equal ones.
+    """
+    share = min(max(coverage, 0.0), 1.0)
+    shares = list(weights) if weights is not None else equal_weights(variations)
+    if len(shares) != variations or not 0.99 <= sum(shares) <= 1.01:
+        shares = equal_weights(variations)
+    ranges: list[Range] = []
+    start = 0.0
+    for weight in shares:
+        ranges.append((start, start + share * weight))
+        start += weight
+    return ranges
+
+
+def choose_variation(value: float, ranges: Sequence[Range]) -> int:
+    """Index of the first range that holds the hash value, -1 when none does."""
+    for index, (start, end) in enumerate(ranges):
+        if start <= value < end:
+            return index
+    return -1

@@ -1,0 +1,260 @@
+"""A randomised experiment: its variants, its metrics, what is known of its units beforehand, and where its
+rows come from.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from causeway.declarations.declaration import (
+    OF_A_MODEL,
+    Date,
+    Declaration,
+    DeclaredPart,
+    Key,
+    Number,
+    Path,
+    Prose,
+    Text,
+    reject,
+    repeated,
+)
+from causeway.declarations.suggestion import did_you_mean
+
+OUTCOME_EVENT = "outcome"
+"""A metric's event when it names none; for a table that is the record of the unit."""
+
+Weight = Annotated[Number, Field(ge=0, le=1e9)]
+
+
+class Metric(DeclaredPart):
+    """What is measured per unit: a property of an event type, or the event's mere occurrence."""
+
+    key: Key = Field(description="name of the metric, unique in the experiment")
+    type: Literal["conversion", "mean", "sum", "count"] = Field(
+        title="metric type", description="conversion, mean, sum or count"
+    )
+    role: Literal["primary", "secondary", "guardrail"] = Field(
+        default="secondary", title="metric role", description="primary, secondary or guardrail"
+    )
+    direction: Literal["increase", "decrease"] = Field(
+        default="increase", title="direction", description="which way is better"
+    )
+    column: Text | None = Field(default=None, description="column of the file, or property of the event")
+    event: Text = Field(default=OUTCOME_EVENT, description="type of the event that is measured")
+    window_days: Annotated[Number, Field(gt=0, le=36_500)] | None = Field(
+        default=None, description="days after first exposure that count"
+    )
+
+    @model_validator(mode="after")
+    def _a_value_needs_a_column(self) -> Metric:
+        if self.column is None and self.type in ("mean", "sum"):
+            reject([((), f"a {self.type} metric needs a column to take its values from")], OF_A_MODEL)
+        return self
+
+
+class Decision(DeclaredPart):
+    """The rule that turns results into a decision."""
+
+    min_relative_effect: Annotated[Number, Field(ge=0)] = Field(
+        default=0.0, description="smallest relative effect worth shipping, 0.01 being one per cent"
+    )
+    alpha: Annotated[Number, Field(gt=0, lt=1)] = Field(
+        default=0.05, description="two-sided significance level, between 0 and 1"
+    )
+
+
+class ExperimentSource(DeclaredPart):
+    """A table with one row per unit: a file, or a data set that the house knows by name."""
+
+    file: Text | None = Field(default=None, description="CSV, TSV, NDJSON or Parquet file")
+    dataset: Text | None = Field(default=None, description="name of a built-in data set")
+    unit_id: Text | None = Field(
+        default=None, description="column of the unit's id; the row number when left out"
+    )
+    variant: Text = Field(description="column of the unit's variant")
+    occurred_at: Text | None = Field(default=None, description="column of the time of assignment")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> ExperimentSource:
+        if (self.file is None) == (self.dataset is None):
+            reject([((), "a source needs exactly one of file and dataset")], OF_A_MODEL)
+        return self
+
+
+class ExperimentDeclaration(Declaration):
+    """A randomised experiment as declared under ``kind: experiment``."""
+
+    kind: Literal["experiment"] = Field(title="kind")
+    name: Prose | None = Field(default=None, description="title for people")
+    hypothesis: Prose | None = Field(default=None, description="what is expected, and why")
+    owner: Prose | None = Field(default=None, description="who answers for it")
+    unit: Text = Field(description="what is randomised, such as customer")
+    variants: dict[Text, Weight] = Field(description="variants and their weights, such as {off: 1, on: 1}")
+    control: Text = Field(description="the variant that the others are compared with")
+    metrics: tuple[Metric, ...] = Field(description="what is measured: a list of at least one metric")
+    covariates: tuple[Text, ...] = Field(
+        default=(), description="what is known of a unit before it is assigned"
+    )
+    segments: tuple[Text, ...] = Field(default=(), description="categorical columns to report by")
+    start: Date | None = Field(default=None, description="first day")
+    end: Date | None = Field(default=None, description="last day")
+    salt: Text | None = Field(
+        default=None, description="text mixed into the hash of assignment; the key when left out"
+    )
+    decision: Decision = Field(default=Decision(), description="rule of decision")
+    source: ExperimentSource | None = Field(
+        default=None, description="table with one row per unit; the tenant's event stream when left out"
+    )
+
+    @property
+    def bucketing_salt(self) -> str:
+        """The text that is hashed with a unit's id."""
+        return self.key if self.salt is None else self.salt
+
+    @property
+    def ordered_variants(self) -> tuple[tuple[str, float], ...]:
+        """Variants with their weights, control first and the others by name.
+
+        Buckets are dealt out in this order, which like the hash of a declaration must not depend on the order
+        of YAML keys.
+        """
+        names = sorted(self.variants, key=lambda name: (name != self.control, name))
+        return tuple((name, self.variants[name]) for name in names)
+
+    @property
+    def primary_metric(self) -> Metric:
+        """The one metric whose role is primary."""
+        return next(metric for metric in self.metrics if metric.role == "primary")
+
+    @property
+    def metric_columns(self) -> tuple[str, ...]:
+        """Columns that metrics are measured by, each once, in the order of the metrics."""
+        return tuple(dict.fromkeys(metric.column for metric in self.metrics if metric.column is not None))
+
+    @property
+    def profile_columns(self) -> tuple[str, ...]:
+        """Covariates and segments, each once: properties of a unit's profile, or of its record in a table."""
+        return tuple(dict.fromkeys((*self.covariates, *self.segments)))
+
+    @field_validator("variants")
+    @classmethod
+    def _weights_can_be_dealt(cls, variants: dict[str, float]) -> dict[str, float]:
+        problems: list[tuple[Path, str]] = []
+        if len(variants) < 2:
+            problems.append(
+                (("variants",), f"an experiment needs at least two variants, got {len(variants)}")
+            )
+        elif not any(weight > 0 for weight in variants.values()):
+            problems.append((("variants",), "all weights are zero; at least one must be above zero"))
+        reject(problems)
+        return variants
+
+    @field_validator("control")
+    @classmethod
+    def _control_is_a_variant(cls, control: str, info: ValidationInfo) -> str:
+        variants = info.data.get("variants")
+        if variants is not None and control not in variants:
+            listed = ", ".join(repr(name) for name in variants)
+            reject(
+                [
+                    (
+                        ("control",),
+                        f"{control!r} is not one of the variants {listed}{did_you_mean(control, variants)}",
+                    )
+                ]
+            )
+        return control
+
+    @field_validator("metrics")
+    @classmethod
+    def _metrics_are_distinct(cls, metrics: tuple[Metric, ...]) -> tuple[Metric, ...]:
+        problems: list[tuple[Path, str]] = []
+        if not metrics:
+            problems.append((("metrics",), "an experiment needs at least one metric"))
+        for index, key in repeated([metric.key for metric in metrics]):
+            problems.append((("metrics", index, "key"), f"there is already a metric {key!r}"))
+        primaries = [index for index, metric in enumerate(metrics) if metric.role == "primary"]
+        for index in primaries[1:]:
+            first = metrics[primaries[0]].key
+            problems.append(
+                (
+                    ("metrics", index, "role"),
+                    f"there is already a primary metric, {first!r}; exactly one may be primary",
+                )
+            )
+        reject(problems)
+        if not primaries:
+            first_metric = metrics[0].model_copy(update={"role": "primary"})
+            return (first_metric, *metrics[1:])
+        return metrics
+
+    @field_validator("covariates", "segments")
+    @classmethod
+    def _known_before_assignment(cls, columns: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        name = info.field_name or ""
+        noun = name.removesuffix("s")
+        problems: list[tuple[Path, str]] = [
+            ((name, index), f"{column!r} is listed twice") for index, column in repeated(columns)
+        ]
+        measured = {metric.column: metric.key for metric in info.data.get("metrics") or ()}
+        problems += [
+            (
+                (name, index),
+                f"{column!r} is what metric {measured[column]!r} measures; an outcome cannot be a {noun},"
+                " which must be known before assignment",
+            )
+            for index, column in enumerate(columns)
+            if column in measured
+        ]
+        reject(problems)
+        return columns
+
+    @field_validator("end")
+    @classmethod
+    def _ends_after_it_starts(cls, end: Date | None, info: ValidationInfo) -> Date | None:
+        start = info.data.get("start")
+        if start is not None and end is not None and end < start:
+            reject([(("end",), f"{end} is before the start, {start}")])
+        return end
+
+    @field_validator("source")
+    @classmethod
+    def _table_has_what_is_declared(
+        cls, source: ExperimentSource | None, info: ValidationInfo
+    ) -> ExperimentSource | None:
+        if source is None:
+            return source
+        problems: list[tuple[Path, str]] = []
+        taken = {source.variant: "variant"}
+        if source.unit_id is not None:
+            if source.unit_id == source.variant:
+                problems.append(
+                    (("source", "unit_id"), f"{source.unit_id!r} is the column of the variant as well")
+                )
+            taken[source.unit_id] = "unit's id"
+        for index, metric in enumerate(info.data.get("metrics") or ()):
+            if metric.column is None:
+                problems.append((("metrics", index), "a metric of a table needs a column"))
+            elif metric.column in taken:
+                problems.append(
+                    (
+                        ("metrics", index, "column"),
+                        f"{metric.column!r} is the column of the {taken[metric.column]}",
+                    )
+                )
+            if metric.event != OUTCOME_EVENT:
+                problems.append(
+                    (
+                        ("metrics", index, "event"),
+                        "a table's metrics are columns of the unit's record; leave event out",
+                    )
+                )
+        for name in ("covariates", "segments"):
+            for index, column in enumerate(info.data.get(name) or ()):
+                if column in taken:
+                    problems.append(((name, index), f"{column!r} is the column of the {taken[column]}"))
+        reject(problems)
+        return source

@@ -1,0 +1,1 @@
+"""Pictures for asset pages: plain numbers in, PNG bytes out."""

@@ -1,0 +1,26 @@
+"""Statistics of randomised trials, from additive sufficient statistics to effects and gates."""
+
+from causeway.statistics.difference_in_means import difference_in_means
+from causeway.statistics.effect import Effect, Status
+from causeway.statistics.gates import Gate, TrialCounts, trial_gates
+from causeway.statistics.moments import Moments
+from causeway.statistics.multiple_testing import holm
+from causeway.statistics.regression_adjustment import adjusted_effect
+from causeway.statistics.relative_effect import RelativeEffect, relative_effect
+from causeway.statistics.sample_ratio import SampleRatio, sample_ratio_test
+
+__all__ = [
+    "Effect",
+    "Gate",
+    "Moments",
+    "RelativeEffect",
+    "SampleRatio",
+    "Status",
+    "TrialCounts",
+    "adjusted_effect",
+    "difference_in_means",
+    "holm",
+    "relative_effect",
+    "sample_ratio_test",
+    "trial_gates",
+]

@@ -1,0 +1,1 @@
+"""Digital twins: what each unit would have done under control."""

@@ -1,0 +1,53 @@
+"""``causeway migrate`` and ``causeway key``: schemas, roles, tenants and their keys."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.house import open_house
+from cli.terminal import console, print_json
+
+
+def migrate(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
+    """Create or update databases, schemas, roles and row-level security; safe to run twice. Prints new keys once."""
+    from resources.migration import migrate as run_migration
+    from resources.mlflow import connect
+    from resources.registry import declared_in
+
+    terminal = console(as_json)
+    house = open_house(terminal.print)
+    declared = declared_in(house.settings.project_root / "declarations")
+    tenants = sorted({"default", *(declaration.tenant for declaration, _ in declared)})
+    report = run_migration(house.settings, terminal.print, tenants)
+    terminal.print("preparing MLflow's store (about 15 s the first time)")
+    connect(house.settings)
+    keys = [*house.migration.new_keys, *report.new_keys]
+    for made in keys:
+        terminal.print(f"key of tenant {made.tenant}, shown this once: [bold]{made.key}[/bold]")
+    terminal.print(f"{house.settings.database_name} on Postgres {report.server_version} is at revision {report.revision}")
+    if as_json:
+        print_json(
+            {
+                "server_version": report.server_version,
+                "revision": report.revision,
+                "keys": {made.tenant: made.key for made in keys},
+            }
+        )
+
+
+def key(
+    tenant: Annotated[str, typer.Argument(help="Tenant that the key is for.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Make another API key for a tenant and print it, once."""
+    from resources.migration import ensure_tenant, new_key
+
+    house = open_house(console(True).print)
+    ensure_tenant(house.settings, tenant)
+    made = new_key(house.settings, tenant)
+    if as_json:
+        print_json({"tenant": tenant, "key": made.key})
+    else:
+        print(made.key)

@@ -1,0 +1,29 @@
+{{ config(indexes=[{'columns': ['tenant_id', 'type', 'unit_id', 'occurred_at']}]) }}
+
+with
+
+received as (
+    select * from {{ source('raw', 'events') }}
+    where {{ known() }}
+),
+
+landings as (
+    select * from {{ ref('landings_in_force') }}
+)
+
+select
+    received.tenant_id,
+    received.source,
+    received.event_id,
+    received.type,
+    received.unit_id,
+    received.occurred_at,
+    received.sent_at,
+    received.received_at as known_at,
+    received.properties
+from received
+left join landings
+    on
+        received.tenant_id = landings.tenant_id
+        and received.landing_id = landings.landing_id
+where received.landing_id is null or landings.landing_id is not null

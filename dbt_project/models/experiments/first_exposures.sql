@@ -1,0 +1,58 @@
+{{ config(partition_key='experiment', indexes=[{'columns': ['tenant_id', 'experiment', 'unit_id']}]) }}
+
+with
+
+declared as (
+    select
+        tenant_id,
+        key as experiment,
+        (declaration ->> 'start')::date as starts_on,
+        (declaration ->> 'end')::date as ends_on
+    from {{ source('registry', 'experiments') }}
+    where {{ in_partition('key') }}
+),
+
+variants as (
+    select * from {{ ref('experiment_variants') }}
+    where {{ in_partition('experiment') }}
+),
+
+exposures as (
+    select exposures.*
+    from {{ ref('exposures') }} as exposures
+    inner join declared
+        on
+            exposures.tenant_id = declared.tenant_id
+            and exposures.experiment = declared.experiment
+    where
+        exposures.exposed_at >= coalesce(declared.starts_on, '-infinity'::date)
+        and exposures.exposed_at < coalesce(declared.ends_on + 1, 'infinity'::date)
+),
+
+units as (
+    select
+        tenant_id,
+        experiment,
+        unit_id,
+        (array_agg(variant order by exposed_at, variant))[1] as variant,
+        min(exposed_at) as first_exposed_at,
+        count(distinct variant)::integer as variants_seen
+    from exposures
+    group by tenant_id, experiment, unit_id
+)
+
+select
+    units.tenant_id,
+    units.experiment,
+    units.unit_id,
+    units.variant,
+    units.first_exposed_at,
+    units.variants_seen,
+    variants.variant is not null as is_listed,
+    variants.variant is not null and units.variants_seen = 1 as is_eligible
+from units
+left join variants
+    on
+        units.tenant_id = variants.tenant_id
+        and units.experiment = variants.experiment
+        and units.variant = variants.variant

@@ -1,0 +1,159 @@
+{{ config(partition_key='experiment', indexes=[{'columns': ['tenant_id', 'experiment']}]) }}
+
+with
+
+metrics as (
+    select * from {{ ref('experiment_metrics') }}
+    where {{ in_partition('experiment') }}
+),
+
+closed_gates as (
+    select
+        tenant_id,
+        experiment,
+        jsonb_agg(check_name || ': ' || detail order by check_name) as reasons,
+        min(provenance_id) as provenance_id
+    from {{ source('gates', 'health') }}
+    where blocking and not passed and {{ in_partition('experiment') }}
+    group by tenant_id, experiment
+),
+
+estimates as (
+    select * from {{ source('estimates', 'difference_in_means') }}
+    where {{ in_partition('experiment') }}
+    union all
+    select * from {{ source('estimates', 'adjusted_effects') }}
+    where {{ in_partition('experiment') }}
+    union all
+    select * from {{ source('estimates', 'segment_effects') }}
+    where {{ in_partition('experiment') }}
+),
+
+-- Estimates of a variant or metric that is no longer declared are not served.
+shown as (
+    select
+        estimates.*,
+        metrics.role as metric_role,
+        metrics.position
+    from estimates
+    inner join metrics
+        on
+            estimates.tenant_id = metrics.tenant_id
+            and estimates.experiment = metrics.experiment
+            and estimates.metric = metrics.metric
+    left join closed_gates
+        on
+            estimates.tenant_id = closed_gates.tenant_id
+            and estimates.experiment = closed_gates.experiment
+    where closed_gates.experiment is null
+),
+
+methods (method) as (
+    values ('difference_in_means'), ('adjusted')
+),
+
+statistics as (
+    select * from {{ ref('sufficient_statistics') }}
+    where {{ in_partition('experiment') }}
+),
+
+-- Behind a closed gate every declared comparison is still named, with its counts and without a single number to act on.
+withheld as (
+    select
+        metrics.tenant_id,
+        metrics.experiment,
+        metrics.metric,
+        metrics.role as metric_role,
+        metrics.position,
+        treated.variant,
+        control.variant as control,
+        methods.method,
+        treated.n,
+        control.n as n_control,
+        closed_gates.reasons,
+        closed_gates.provenance_id
+    from metrics
+    inner join closed_gates
+        on
+            metrics.tenant_id = closed_gates.tenant_id
+            and metrics.experiment = closed_gates.experiment
+    inner join {{ ref('experiment_variants') }} as variants
+        on
+            metrics.tenant_id = variants.tenant_id
+            and metrics.experiment = variants.experiment
+            and not variants.is_control
+    inner join {{ ref('experiment_variants') }} as controls
+        on
+            metrics.tenant_id = controls.tenant_id
+            and metrics.experiment = controls.experiment
+            and controls.is_control
+    inner join statistics as treated
+        on
+            metrics.tenant_id = treated.tenant_id
+            and metrics.experiment = treated.experiment
+            and metrics.metric = treated.metric
+            and variants.variant = treated.variant
+    inner join statistics as control
+        on
+            metrics.tenant_id = control.tenant_id
+            and metrics.experiment = control.experiment
+            and metrics.metric = control.metric
+            and controls.variant = control.variant
+    cross join methods
+)
+
+select
+    tenant_id,
+    experiment,
+    metric,
+    metric_role,
+    position,
+    segment,
+    variant,
+    control,
+    method,
+    status,
+    n,
+    n_control,
+    mean,
+    mean_control,
+    effect,
+    std_error,
+    ci_low,
+    ci_high,
+    p_value,
+    relative_effect,
+    relative_ci_low,
+    relative_ci_high,
+    '[]'::jsonb as reasons,
+    settings,
+    provenance_id
+from shown
+union all
+select
+    tenant_id,
+    experiment,
+    metric,
+    metric_role,
+    position,
+    null::text as segment,
+    variant,
+    control,
+    method,
+    'withheld' as status,
+    n,
+    n_control,
+    null::double precision as mean,
+    null::double precision as mean_control,
+    null::double precision as effect,
+    null::double precision as std_error,
+    null::double precision as ci_low,
+    null::double precision as ci_high,
+    null::double precision as p_value,
+    null::double precision as relative_effect,
+    null::double precision as relative_ci_low,
+    null::double precision as relative_ci_high,
+    reasons,
+    '{}'::jsonb as settings,
+    provenance_id
+from withheld

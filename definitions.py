@@ -1,0 +1,21 @@
+"""What there is: assets, jobs, schedules, sensors, and what they are made with."""
+
+import dagster as dg
+
+import assets
+from jobs import ROAD
+from jobs.schedules import daily_landing
+from resources.dbt import DbtResource
+from resources.mlflow import MlflowResource
+from resources.postgres import PostgresResource
+from sensors import SENSORS
+
+defs = dg.Definitions(
+    assets=dg.load_assets_from_package_module(assets, include_specs=True),
+    jobs=ROAD,
+    schedules=[daily_landing],
+    sensors=SENSORS,
+    resources={"postgres": PostgresResource(), "dbt": DbtResource(), "mlflow": MlflowResource()},
+    # A partition is small and its assets share what they import: a process a step would cost more than it gives.
+    executor=dg.in_process_executor,
+)

@@ -1,0 +1,3 @@
+from jobs.road import ROAD
+
+__all__ = ["ROAD"]

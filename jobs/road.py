@@ -1,0 +1,48 @@
+"""The jobs of the road, in the order in which work flows through them. Each is one partition of one kind of thing."""
+
+import dagster as dg
+
+from assets import partitions
+
+_ANALYSIS = ("experiments", "features", "models", "twins", "estimates", "decisions")
+
+
+def _of(groups: tuple[str, ...], partitions_def: dg.PartitionsDefinition) -> dg.AssetSelection:
+    return dg.AssetSelection.groups(*groups) & dg.AssetSelection.tag("causeway/partitions", partitions_def.name)
+
+
+# A closed gate fails its step, and a failed step skips what lies downstream in the same run. Publishing is a job of its
+# own so that a closed gate is published too, as withheld.
+land = dg.define_asset_job(
+    "land",
+    selection=_of(("raw",), partitions.sources),
+    description="Land one file, data set or simulated world.",
+)
+conform = dg.define_asset_job(
+    "conform",
+    selection=dg.AssetSelection.groups("events"),
+    description="Type and de-duplicate what has been landed.",
+)
+analyse_experiment = dg.define_asset_job(
+    "analyse_experiment",
+    selection=_of(_ANALYSIS, partitions.experiments),
+    description="One experiment, from its first exposures to its decision record.",
+)
+analyse_study = dg.define_asset_job(
+    "analyse_study",
+    selection=_of(_ANALYSIS, partitions.studies),
+    description="One observational study, from its columns to its refuted estimate.",
+)
+publish_experiment = dg.define_asset_job(
+    "publish_experiment",
+    selection=_of(("serving",), partitions.experiments),
+    description="Put one experiment's results, or why there are none, where the API reads.",
+)
+publish_study = dg.define_asset_job(
+    "publish_study",
+    selection=_of(("serving",), partitions.studies),
+    description="Put one study's results where the API reads.",
+)
+
+ROAD = (land, conform, analyse_experiment, analyse_study, publish_experiment, publish_study)
+GATED = frozenset({analyse_experiment.name, analyse_study.name})

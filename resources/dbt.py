@@ -1,0 +1,119 @@
+"""dbt in this process: one parse for many partitions, where a subprocess would pay for start and parse each time."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from pydantic import PrivateAttr
+
+from resources.settings import Settings
+
+PROJECT = Path(__file__).resolve().parents[1] / "dbt_project"
+MANIFEST = PROJECT / "target" / "manifest.json"
+_INPUTS = ("*.sql", "*.yml")
+
+
+@dataclass(frozen=True)
+class NodeOutcome:
+    """What became of one model or test: ``status`` is dbt's own word (success, pass, fail, warn, error, skipped)."""
+
+    unique_id: str
+    status: str
+    seconds: float
+    failures: int | None
+    message: str | None
+
+    @property
+    def is_test(self) -> bool:
+        return self.unique_id.startswith("test.")
+
+
+class DbtFailure(RuntimeError):
+    """dbt could not make a model; the message carries dbt's words for each one."""
+
+
+def manifest() -> Mapping[str, Any]:
+    """The parsed project, parsed again when a file of it is newer than the last parse."""
+    newest = max(path.stat().st_mtime for pattern in _INPUTS for path in PROJECT.rglob(pattern) if "target" not in path.parts)
+    if not MANIFEST.exists() or MANIFEST.stat().st_mtime < newest:
+        _invoke(["parse"], None)
+    return _read_manifest(MANIFEST.stat().st_mtime)
+
+
+@lru_cache(maxsize=1)
+def _read_manifest(_modified: float) -> Mapping[str, Any]:
+    parsed: Mapping[str, Any] = json.loads(MANIFEST.read_text())
+    return parsed
+
+
+def _invoke(arguments: Sequence[str], parsed: Any) -> Any:
+    from dbt.cli.main import dbtRunner
+
+    result = dbtRunner(manifest=parsed).invoke(
+        [
+            *arguments,
+            "--project-dir", str(PROJECT),
+            "--profiles-dir", str(PROJECT),
+            "--log-level", "none",
+            "--log-level-file", "none",
+            "--no-use-colors",
+            "--quiet",
+        ]
+    )  # fmt: skip
+    if result.exception is not None:
+        raise DbtFailure(" ".join(str(result.exception).split()))
+    return result.result
+
+
+class DbtResource(dg.ConfigurableResource):
+    """Builds models of this project's ``dbt_project`` in the data database, as causeway_pipeline.
+
+    ``schema_prefix`` moves every stage into scratch schemas, as in ``PostgresResource``.
+    """
+
+    schema_prefix: str = ""
+    _parsed: Any = PrivateAttr(default=None)
+
+    def build(
+        self, models: Sequence[str], *, known_at: str, partition: str = "", tenant: str = "", tests: bool = True
+    ) -> Sequence[NodeOutcome]:
+        """Run ``models`` (stage.name) and their tests for one partition; DbtFailure when a model could not be made."""
+        self._set_profile()
+        variables = {
+            "schema_prefix": self.schema_prefix,
+            "known_at": known_at,
+            "partition": partition,
+            "tenant": tenant,
+        }
+        if self._parsed is None:
+            self._parsed = _invoke(["parse", "--no-partial-parse", "--vars", json.dumps(variables)], None)
+        selected = ["--select", *models, "--vars", json.dumps(variables)]
+        result = _invoke(
+            ["build", *selected, "--exclude-resource-type", "unit_test"] if tests else ["run", *selected], self._parsed
+        )
+        outcomes = [
+            NodeOutcome(
+                unique_id=node.node.unique_id,
+                status=str(node.status),
+                seconds=float(node.execution_time),
+                failures=node.failures,
+                message=node.message,
+            )
+            for node in result.results
+        ]
+        broken = [outcome for outcome in outcomes if not outcome.is_test and outcome.status != "success"]
+        if any(outcome.status == "error" for outcome in broken):
+            raise DbtFailure("; ".join(f"{each.unique_id}: {each.message}" for each in broken if each.message))
+        return outcomes
+
+    def _set_profile(self) -> None:
+        address = Settings.from_environment().address("causeway_pipeline")
+        os.environ["CAUSEWAY_DBT_HOST"] = address.host
+        os.environ["CAUSEWAY_DBT_PORT"] = str(address.port)
+        os.environ["CAUSEWAY_DBT_DATABASE"] = address.database
+        os.environ["CAUSEWAY_DBT_PASSWORD"] = address.password or ""

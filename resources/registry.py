@@ -1,0 +1,119 @@
+"""Declarations from YAML files into the registry schema: validated, kept in every version, hashed with what they read."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from causeway.declarations.experiment import ExperimentDeclaration
+from causeway.declarations.reading import AnyDeclaration, read_declaration
+from causeway.declarations.source import SourceDeclaration
+from causeway.declarations.study import StudyDeclaration
+from resources.postgres_client import PostgresClient, PostgresTransaction
+
+TABLES = {"experiment": "experiments", "study": "studies", "feature": "features", "source": "sources"}
+EVENT_FILE_SUFFIXES = (".csv", ".parquet", ".ndjson")
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What registering a folder changed, as (kind, tenant|key)."""
+
+    changed: tuple[tuple[str, str], ...]
+    total: int
+
+
+def declared_in(folder: Path) -> Iterator[tuple[AnyDeclaration, Path]]:
+    """Every declaration under ``folder`` with its file; DeclarationError names file and line of the first bad one."""
+    for path in sorted(folder.rglob("*.yaml")):
+        yield read_declaration(path.read_text(), str(path.relative_to(folder))), path
+
+
+def register_folder(client: PostgresClient, folder: Path) -> Registered:
+    """Register all that ``folder`` declares in one transaction: all of it is in force or none of it."""
+    declarations = list(declared_in(folder))
+    changed: list[tuple[str, str]] = []
+    with client.transaction() as transaction:
+        for declaration, path in declarations:
+            changed += register(transaction, declaration, path)
+    return Registered(tuple(changed), len(declarations))
+
+
+def register_landing_files(client: PostgresClient, folder: Path) -> Registered:
+    """Register every event file that lies in ``folder/<tenant>/``; files are appended, never restated."""
+    changed: list[tuple[str, str]] = []
+    paths = sorted(path for path in folder.glob("*/*") if path.suffix in EVENT_FILE_SUFFIXES)
+    with client.transaction() as transaction:
+        for path in paths:
+            declaration = SourceDeclaration(
+                kind="source", key=path.name, tenant=path.parent.name, file=str(path), mode="append"
+            )
+            changed += register(transaction, declaration, path)
+    return Registered(tuple(changed), len(paths))
+
+
+def register(
+    transaction: PostgresTransaction, declaration: AnyDeclaration, path: Path
+) -> list[tuple[str, str]]:
+    """Put one declaration in force, and the file it names, relative to its own; return what changed."""
+    transaction.execute(
+        "INSERT INTO registry.tenants (tenant_id) VALUES (%s) ON CONFLICT DO NOTHING", (declaration.tenant,)
+    )
+    documents = {declaration.kind: declaration.document()}
+    landed = _landed(declaration, path)
+    if landed is not None:
+        documents["source"] = landed
+    changed = [_put(transaction, kind, declaration, document) for kind, document in documents.items()]
+    return [(kind, partition) for kind, partition in filter(None, changed)]
+
+
+def _landed(declaration: AnyDeclaration, path: Path) -> dict[str, Any] | None:
+    """What the landing of this declaration reads; its hash changes with the content, not with the analysis."""
+    if isinstance(declaration, SourceDeclaration):
+        if declaration.file is None:
+            return None
+        file = (path.parent / declaration.file).resolve()
+        return {**declaration.document(), "file": str(file), "content_hash": content_hash(file)}
+    if isinstance(declaration, ExperimentDeclaration | StudyDeclaration) and declaration.source is not None:
+        source = declaration.source.model_dump(mode="json", exclude_none=True)
+        if "file" in source:
+            file = (path.parent / source["file"]).resolve()
+            source |= {"file": str(file), "content_hash": content_hash(file)}
+        elif "dataset" not in source:
+            return None
+        return {"kind": "source", "table_of": declaration.kind, **source}
+    return None
+
+
+def content_hash(file: Path) -> str:
+    """SHA-256 of a file; FileNotFoundError that says where it was looked for."""
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no file {file}; a declaration names files relative to itself")
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _put(
+    transaction: PostgresTransaction, kind: str, declaration: AnyDeclaration, document: Mapping[str, Any]
+) -> tuple[str, str] | None:
+    text = json.dumps(document, sort_keys=True, ensure_ascii=False)
+    version = hashlib.sha256(text.encode()).hexdigest()
+    touched = transaction.execute(
+        f"INSERT INTO {transaction.table('registry.' + TABLES[kind])} AS present"
+        " (tenant_id, key, declaration, declaration_hash) VALUES (%s, %s, %s::jsonb, %s)"
+        " ON CONFLICT (tenant_id, key) DO UPDATE SET declaration = excluded.declaration,"
+        " declaration_hash = excluded.declaration_hash, declared_at = clock_timestamp()"
+        " WHERE present.declaration_hash <> excluded.declaration_hash",
+        (declaration.tenant, declaration.key, text, version),
+    )
+    if not touched:
+        return None
+    transaction.execute(
+        f"INSERT INTO {transaction.table('registry.declaration_versions')}"
+        " (tenant_id, kind, key, declaration_hash, declaration) VALUES (%s, %s, %s, %s, %s::jsonb)"
+        " ON CONFLICT DO NOTHING",
+        (declaration.tenant, kind, declaration.key, version, text),
+    )
+    return kind, declaration.partition_key

@@ -1,0 +1,87 @@
+"""The OpenAPI description: valid, complete, and true of the examples that it shows."""
+
+from __future__ import annotations
+
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from api.app import create_app
+from api.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def document():
+    return create_app(Settings(database_url="postgresql://causeway_api@127.0.0.1/causeway")).openapi()
+
+
+@pytest.fixture(scope="module")
+def operations(document):
+    return [
+        (f"{method} {path}", path, operation)
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    ]
+
+
+def media_of(operation):
+    """Every (name, media type object) of an operation's request and answers."""
+    bodies = [(status, answer) for status, answer in operation["responses"].items()]
+    if "requestBody" in operation:
+        bodies.append(("request", operation["requestBody"]))
+    return [(name, kind, media) for name, body in bodies for kind, media in body.get("content", {}).items()]
+
+
+def test_the_description_is_valid_openapi_3_1(document):
+    assert document["openapi"].startswith("3.1")
+    OpenAPIV31SpecValidator(document).validate()
+
+
+def test_every_route_shows_an_example_of_its_answer_and_of_what_it_takes(operations):
+    for name, _, operation in operations:
+        (success,) = operation["responses"]["200"]["content"].values()
+        assert success["examples"], name
+        if "requestBody" in operation:
+            assert operation["requestBody"]["content"]["application/json"]["examples"], name
+        for parameter in operation.get("parameters", []):
+            if parameter["in"] == "path":
+                assert parameter["schema"]["examples"], name
+
+
+def test_every_example_is_as_its_schema_says(document, operations):
+    checked = 0
+    for name, _, operation in operations:
+        for _, kind, media in media_of(operation):
+            if not kind.endswith("json"):
+                continue
+            schema = {**media["schema"], "components": document["components"]}
+            validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+            for title, example in media.get("examples", {}).items():
+                # One event of the example is bad on purpose, to show what becomes of it.
+                if (name, title) == ("post /v1/events", "two_events"):
+                    errors = validator.iter_errors(example["value"])
+                    assert {tuple(error.absolute_path) for error in errors} == {("events", 1, "unit_id")}
+                else:
+                    validator.validate(example["value"])
+                checked += 1
+    assert checked >= 10
+
+
+def test_every_route_needs_a_key_but_those_of_operations(operations):
+    without = {path for _, path, operation in operations if not operation["security"]}
+    assert without == {"/healthz", "/readyz", "/metrics"}
+
+
+def test_every_failure_is_described_as_a_problem_document(operations):
+    for name, path, operation in operations:
+        failures = {status for status in operation["responses"] if status >= "400"}
+        if path.startswith("/v1"):
+            assert {"401", "422", "500", "503"} <= failures, name
+        for status in failures:
+            assert list(operation["responses"][status]["content"]) == ["application/problem+json"], name
+
+
+def test_routes_and_schemas_are_described_in_words(document, operations):
+    for name, _, operation in operations:
+        assert operation.get("description"), name
+    assert not {"HTTPValidationError", "ValidationError"} & set(document["components"]["schemas"])

@@ -1,0 +1,115 @@
+"""Every picture is a PNG of a sane size for every input, and never shows a number that was withheld."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+
+from causeway.plots.arm_balance import arm_balance_plot
+from causeway.plots.calibration import calibration_plot
+from causeway.plots.canvas import new_figure, shorten, with_decimals
+from causeway.plots.events_over_time import events_over_time_plot
+from causeway.plots.forest import ForestRow, forest_plot
+from causeway.plots.love import love_plot
+from causeway.plots.placebo import placebo_plot
+from causeway.twins.calibration_bins import calibration_bins
+
+DAYS = [date(2024, 1, 1) + timedelta(days=i) for i in range(30)]
+SCORES = np.random.default_rng(0).normal(size=500)
+T: dict[str, Any] = {"title": "t"}
+AXIS: dict[str, Any] = {"title": "t", "unit": "kg"}
+WITHHELD = ForestRow("b", status="withheld")
+
+PICTURES: dict[str, Callable[[], bytes]] = {
+    "forest": lambda: forest_plot([ForestRow("a", 1, 0, 2), WITHHELD], **AXIS),
+    "forest of one withheld row": lambda: forest_plot([WITHHELD], **AXIS),
+    "forest without rows": lambda: forest_plot([], **AXIS),
+    "forest of many rows": lambda: forest_plot([ForestRow("a", i, i, i) for i in range(90)], **AXIS),
+    "forest of a point": lambda: forest_plot([ForestRow("a", 0.0, 0.0, 0.0)], **AXIS),
+    "arm balance": lambda: arm_balance_plot({"a": 10, "stray": 3}, {"a": 1, "b": 1}, **T, p_value=1e-9),
+    "arm balance of nobody": lambda: arm_balance_plot({}, {"a": 1, "b": 0}, **T),
+    "calibration": lambda: calibration_plot(calibration_bins(SCORES, SCORES), **AXIS),
+    "calibration of nobody": lambda: calibration_plot((), **AXIS),
+    "calibration of one": lambda: calibration_plot(calibration_bins(np.ones(1), np.ones(1)), **AXIS),
+    "placebo": lambda: placebo_plot(
+        effect=3.0, ci_low=2.0, ci_high=4.0, new_effect=0.1, p_value=0.4, problem_found=False, **AXIS
+    ),
+    "placebo withheld": lambda: placebo_plot(
+        effect=None, ci_low=None, ci_high=None, new_effect=None, p_value=None, problem_found=None, **AXIS
+    ),
+    "placebo alone": lambda: placebo_plot(
+        effect=None, ci_low=None, ci_high=None, new_effect=2.0, p_value=0.01, problem_found=True, **AXIS
+    ),
+    "events": lambda: events_over_time_plot(DAYS, {f"type {i}": [i] * 30 for i in range(12)}, **T),
+    "events of one day": lambda: events_over_time_plot(DAYS[:1], {"a": [4]}, **T),
+    "no events": lambda: events_over_time_plot([], {}, **T),
+    "love": lambda: love_plot({"age": 0.3, "constant": None}, {"age": 0.01}, **T),
+    "love of many": lambda: love_plot({f"a long name of a confounder, {i}": i / 9 for i in range(99)}, **T),
+    "love of nothing": lambda: love_plot({}, **T),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_is_a_png_at_most_900_pixels_wide(name: str) -> None:
+    picture = PICTURES[name]()
+    assert picture.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height = struct.unpack(">II", picture[16:24])
+    assert 300 <= width <= 900
+    assert 100 <= height <= 1_700
+
+
+def test_the_same_numbers_give_the_same_bytes() -> None:
+    assert PICTURES["forest"]() == PICTURES["forest"]()
+
+
+def test_no_picture_leaves_anything_behind_in_pyplot() -> None:
+    import matplotlib.pyplot as plt
+
+    for picture in PICTURES.values():
+        picture()
+    assert plt.get_fignums() == []
+
+
+@pytest.fixture
+def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    written: list[str] = []
+    annotate = Axes.annotate
+
+    def listen(axes: Axes, text: str, *args: Any, **kwargs: Any) -> Any:
+        written.append(text)
+        return annotate(axes, text, *args, **kwargs)
+
+    monkeypatch.setattr(Axes, "annotate", listen)
+    return written
+
+
+def test_a_withheld_effect_is_said_in_words_even_if_its_number_is_passed_along(texts: list[str]) -> None:
+    with_number = forest_plot([ForestRow("a", 7.25, 7.0, 7.5, status="withheld")], title="t", unit="%")
+    assert texts == ["withheld"]
+    assert with_number == forest_plot([ForestRow("a", status="withheld")], title="t", unit="%")
+
+
+def test_a_forest_writes_effect_and_interval_to_the_digits_that_matter(texts: list[str]) -> None:
+    forest_plot([ForestRow("a", -7.6587, -8.321, -6.9964)], title="t", unit="%")
+    assert texts == ["\N{MINUS SIGN}7.66  [\N{MINUS SIGN}8.32, \N{MINUS SIGN}7.00]"]
+
+
+def test_rare_types_share_a_colour_and_no_event_is_lost(texts: list[str]) -> None:
+    events_over_time_plot(DAYS, {f"type {i}": [i] * 30 for i in range(12)}, title="t")
+    assert texts == ["1,980 events, 01 Jan 2024 to 30 Jan 2024"]
+    with pytest.raises(ValueError, match="one count per day"):
+        events_over_time_plot(DAYS, {"a": [1]}, title="t")
+
+
+def test_labels_and_numbers_stay_short() -> None:
+    assert len(shorten("x" * 100, 34)) == 34
+    assert shorten("short") == "short"
+    assert with_decimals(0.0, 0.0) == "0.000"
+    with pytest.raises(ValueError, match="900"):
+        new_figure(901, 100)
