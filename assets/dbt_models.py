@@ -89,11 +89,9 @@ def stage_models(
 
 def _known_at(postgres: PostgresResource, stage: str) -> Any:
     with postgres.client().transaction() as transaction:
-        if postgres.known_at:
-            return postgres.known_at
-        if stage != "events":
-            return cut_off(transaction)
-        return transaction.fetch_one(_SETTLED)[0]
+        if stage == "events" and not postgres.known_at:
+            return transaction.fetch_one(_SETTLED)[0]
+        return cut_off(postgres, transaction)
 
 
 def _materialised(
@@ -115,7 +113,19 @@ def _materialised(
         rows = transaction.fetch_one(
             f"SELECT count(*) FROM {transaction.table(table)} WHERE {where}", list(keys.values())
         )[0]
-        record(context, transaction, key, provenance_id=provenance_id, version=version, rows=rows, known_at=known_at)
+        record(
+            context,
+            postgres,
+            transaction,
+            key,
+            provenance_id=provenance_id,
+            version=version,
+            rows=rows,
+            known_at=known_at,
+        )
+        if stage == "serving":
+            # The API keeps answers until it is told that there are newer ones.
+            transaction.execute("SELECT pg_notify('serving_changed', %s)", (keys["tenant_id"],))
     return dg.MaterializeResult(
         asset_key=key,
         data_version=dg.DataVersion(version),

@@ -46,7 +46,15 @@ def publish(
         )
         version = transaction.content_hash(table, keys, NOT_CONTENT)
         known_at = record(
-            context, transaction, key, provenance_id=provenance_id, version=version, rows=frame.height, seed=seed
+            context,
+            postgres,
+            transaction,
+            key,
+            provenance_id=provenance_id,
+            version=version,
+            rows=frame.height,
+            known_at=cut_off(postgres, transaction),
+            seed=seed,
         )
     return dg.MaterializeResult(
         asset_key=key,
@@ -68,18 +76,20 @@ def new_provenance_id() -> str:
 
 def record(
     context: dg.AssetExecutionContext,
+    postgres: PostgresResource,
     transaction: PostgresTransaction,
     key: dg.AssetKey,
     *,
     provenance_id: str,
     version: str,
     rows: int,
+    known_at: datetime | None,
     seed: int | None = None,
-    known_at: datetime | None = None,
 ) -> datetime | None:
-    """Write the row of ops.provenance; the cut-off is that of the events stage unless one is given."""
+    """Write the row of ops.provenance and return the cut-off; what is made again in a scratch copy leaves no trace."""
+    if postgres.schema_prefix:
+        return known_at
     partition = context.partition_key if context.has_partition_key else None
-    known_at = known_at or cut_off(transaction)
     transaction.execute(
         "INSERT INTO ops.provenance (provenance_id, tenant_id, asset, partition_key, code_version, data_version,"
         " input_versions, known_at, seed, run_id, row_count) VALUES (%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s)",
@@ -100,8 +110,10 @@ def record(
     return known_at
 
 
-def cut_off(transaction: PostgresTransaction) -> datetime | None:
+def cut_off(postgres: PostgresResource, transaction: PostgresTransaction) -> datetime | None:
     """The moment up to which the events stage read the raw tables when it was last made."""
+    if postgres.known_at:
+        return datetime.fromisoformat(postgres.known_at)
     row = transaction.fetch_one(
         "SELECT known_at FROM ops.provenance WHERE asset = 'events/events' ORDER BY materialized_at DESC LIMIT 1"
     )

@@ -30,7 +30,11 @@ def explain(error: BaseException) -> str | None:
 
 def console(as_json: bool = False) -> Console:
     """Standard output, or standard error where standard output belongs to JSON."""
-    return Console(stderr=as_json, highlight=False, soft_wrap=True)
+    made = Console(stderr=as_json, highlight=False)
+    if not made.is_terminal:
+        # A pipe has no width of its own, and a table squeezed into eighty columns cannot be read.
+        made.width = 180
+    return made
 
 
 def print_json(value: Any) -> None:

@@ -1,7 +1,7 @@
 """Bring everything up to date in this process: observe, plan, run, until nothing is left to do."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
@@ -10,7 +10,7 @@ from dagster_shared.error import SerializableErrorInfo
 
 from jobs.plan import Work, next_work
 
-_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def _run(defs: dg.Definitions, instance: dg.DagsterInstance, work: Work) -> Ran:
         instance=instance,
         partition_key=work.partition,
         asset_selection=list(work.assets),
-        run_config=_QUIET,
+        run_config=QUIET,
         raise_on_error=False,
         tags={"causeway/run_key": work.run_key},
     )
@@ -67,13 +67,6 @@ def _run(defs: dg.Definitions, instance: dg.DagsterInstance, work: Work) -> Ran:
         for evaluation in result.get_asset_check_evaluations()
         if not evaluation.passed and evaluation.blocking and evaluation.severity is dg.AssetCheckSeverity.ERROR
     )
-    failures = tuple(
-        _root_cause(event.step_failure_data.error)
-        for event in events
-        if event.event_type is DagsterEventType.STEP_FAILURE
-        and event.step_failure_data.error is not None
-        and event.step_failure_data.error.cls_name != "DagsterAssetCheckFailedError"
-    )
     return Ran(
         work=work,
         run_id=result.run_id,
@@ -81,7 +74,18 @@ def _run(defs: dg.Definitions, instance: dg.DagsterInstance, work: Work) -> Ran:
         seconds=time.perf_counter() - begin,
         materialised=sum(event.event_type is DagsterEventType.ASSET_MATERIALIZATION for event in events),
         closed_gates=closed,
-        failures=failures,
+        failures=root_causes(events),
+    )
+
+
+def root_causes(events: Sequence[dg.DagsterEvent]) -> tuple[str, ...]:
+    """Why steps failed; a closed gate is an answer and not among them."""
+    return tuple(
+        _root_cause(event.step_failure_data.error)
+        for event in events
+        if event.event_type is DagsterEventType.STEP_FAILURE
+        and event.step_failure_data.error is not None
+        and event.step_failure_data.error.cls_name != "DagsterAssetCheckFailedError"
     )
 
 

@@ -73,14 +73,15 @@ def _invoke(arguments: Sequence[str], parsed: Any) -> Any:
 class DbtResource(dg.ConfigurableResource):
     """Builds models of this project's ``dbt_project`` in the data database, as causeway_pipeline.
 
-    ``schema_prefix`` moves every stage into scratch schemas, as in ``PostgresResource``.
+    ``schema_prefix`` moves every stage into scratch schemas, as in ``PostgresResource``; ``tenant`` leaves out all others.
     """
 
     schema_prefix: str = ""
+    tenant: str = ""
     _parsed: Any = PrivateAttr(default=None)
 
     def build(
-        self, models: Sequence[str], *, known_at: str, partition: str = "", tenant: str = "", tests: bool = True
+        self, models: Sequence[str], *, known_at: str, partition: str = "", tests: bool = True
     ) -> Sequence[NodeOutcome]:
         """Run ``models`` (stage.name) and their tests for one partition; DbtFailure when a model could not be made."""
         self._set_profile()
@@ -88,7 +89,7 @@ class DbtResource(dg.ConfigurableResource):
             "schema_prefix": self.schema_prefix,
             "known_at": known_at,
             "partition": partition,
-            "tenant": tenant,
+            "tenant": self.tenant,
         }
         if self._parsed is None:
             self._parsed = _invoke(["parse", "--no-partial-parse", "--vars", json.dumps(variables)], None)

@@ -1,5 +1,6 @@
 """Where trained models are kept: MLflow's tracking store in a database of the same server, artifacts beside it."""
 
+import logging
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -47,6 +48,9 @@ def connect(settings: Settings) -> Any:
     """The mlflow module, pointed at this project's store."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_DEFAULT_ARTIFACT_ROOT", str(settings.home / "mlflow"))
+    # Every model logged would repeat what the log of the partition says already.
+    for noisy in ("mlflow", "mlflow.sklearn", "mlflow.store.db.utils", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
     import mlflow
 
     mlflow.set_tracking_uri(settings.url("causeway_pipeline", "mlflow"))

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from causeway.declarations.experiment import ExperimentDeclaration
 from causeway.declarations.reading import AnyDeclaration, read_declaration
 from causeway.declarations.source import SourceDeclaration
 from causeway.declarations.study import StudyDeclaration
+from causeway.landing.reading import parse_table
+from causeway.landing.records import require_columns
 from resources.postgres_client import PostgresClient, PostgresTransaction
 
 TABLES = {"experiment": "experiments", "study": "studies", "feature": "features", "source": "sources"}
@@ -66,7 +69,27 @@ def register(
     if landed is not None:
         documents["source"] = landed
     changed = [_put(transaction, kind, declaration, document) for kind, document in documents.items()]
+    if any(changed):
+        _require_columns(declaration, path)
     return [(kind, partition) for kind, partition in filter(None, changed)]
+
+
+def restore(transaction: PostgresTransaction, tenant: str, as_of: datetime) -> None:
+    """Fill the registry of a scratch copy with the tenant's declarations as they were in force at ``as_of``."""
+    for kind, table in TABLES.items():
+        transaction.execute(
+            f"INSERT INTO {transaction.table('registry.' + table)} (tenant_id, key, declaration, declaration_hash)"
+            " SELECT DISTINCT ON (key) tenant_id, key, declaration, declaration_hash FROM registry.declaration_versions"
+            " WHERE tenant_id = %s AND kind = %s AND declared_at <= %s ORDER BY key, declared_at DESC",
+            (tenant, kind, as_of),
+        )
+
+
+def _require_columns(declaration: AnyDeclaration, path: Path) -> None:
+    """LandingError, with the declared line, when the file lacks a column that the declaration names."""
+    if isinstance(declaration, ExperimentDeclaration | StudyDeclaration) and declaration.source and declaration.source.file:
+        file = (path.parent / declaration.source.file).resolve()
+        require_columns(parse_table(file.read_bytes(), file.suffix).frame, declaration)
 
 
 def _landed(declaration: AnyDeclaration, path: Path) -> dict[str, Any] | None:
@@ -112,8 +135,7 @@ def _put(
         return None
     transaction.execute(
         f"INSERT INTO {transaction.table('registry.declaration_versions')}"
-        " (tenant_id, kind, key, declaration_hash, declaration) VALUES (%s, %s, %s, %s, %s::jsonb)"
-        " ON CONFLICT DO NOTHING",
+        " (tenant_id, kind, key, declaration_hash, declaration) VALUES (%s, %s, %s, %s, %s::jsonb)",
         (declaration.tenant, kind, declaration.key, version, text),
     )
     return kind, declaration.partition_key

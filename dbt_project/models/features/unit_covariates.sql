@@ -41,31 +41,7 @@ units as (
 ),
 
 -- What was true of a unit just before it was exposed: its newest profile up to that moment, or its row of the landed file.
-profiles as (
-    select distinct on (units.tenant_id, units.experiment, units.unit_id)
-        units.tenant_id,
-        units.experiment,
-        units.unit_id,
-        events.properties,
-        events.occurred_at,
-        events.known_at
-    from units
-    inner join declared
-        on
-            units.tenant_id = declared.tenant_id
-            and units.experiment = declared.key
-    inner join {{ ref('events') }} as events
-        on
-            units.tenant_id = events.tenant_id
-            and declared.profile_type = events.type
-            and units.unit_id = events.unit_id
-            and (declared.landed_source is null or declared.landed_source = split_part(events.source, '@', 1))
-    where events.occurred_at <= units.first_exposed_at
-    order by
-        units.tenant_id, units.experiment, units.unit_id,
-        events.occurred_at desc, events.known_at desc, events.source desc, events.event_id desc
-),
-
+-- As-of lookups are lateral, one index probe a unit: their cost grows with the units and not with the tenant's history.
 from_profiles as (
     select
         units.tenant_id,
@@ -73,76 +49,35 @@ from_profiles as (
         units.unit_id,
         wanted.covariate,
         units.first_exposed_at as as_of,
-        profiles.known_at,
-        nullif(profiles.properties ->> wanted.covariate, '') as value_text
+        profile.known_at,
+        nullif(profile.properties ->> wanted.covariate, '') as value_text
     from units
+    inner join declared
+        on
+            units.tenant_id = declared.tenant_id
+            and units.experiment = declared.key
+    left join lateral (
+        select
+            events.properties,
+            events.known_at
+        from {{ ref('events') }} as events
+        where
+            events.tenant_id = units.tenant_id
+            and events.type = declared.profile_type
+            and events.unit_id = units.unit_id
+            and events.occurred_at <= units.first_exposed_at
+            and (declared.landed_source is null or declared.landed_source = split_part(events.source, '@', 1))
+        order by events.occurred_at desc, events.known_at desc, events.source desc, events.event_id desc
+        limit 1
+    ) as profile on true
     inner join wanted
         on
             units.tenant_id = wanted.tenant_id
             and units.experiment = wanted.experiment
-    left join profiles
-        on
-            units.tenant_id = profiles.tenant_id
-            and units.experiment = profiles.experiment
-            and units.unit_id = profiles.unit_id
     where not exists (
         select 1 from features
         where features.tenant_id = wanted.tenant_id and features.feature = wanted.covariate
     )
-),
-
-measured as (
-    select
-        units.tenant_id,
-        units.experiment,
-        units.unit_id,
-        features.feature,
-        features.aggregation,
-        events.occurred_at,
-        events.known_at,
-        events.event_id,
-        case
-            when features.property is null then 1::numeric
-            else {{ number_or_null('(events.properties ->> features.property)') }}
-        end as value,
-        events.properties ->> features.property as value_text
-    from units
-    inner join wanted
-        on
-            units.tenant_id = wanted.tenant_id
-            and units.experiment = wanted.experiment
-    inner join features
-        on
-            wanted.tenant_id = features.tenant_id
-            and wanted.covariate = features.feature
-    inner join {{ ref('events') }} as events
-        on
-            features.tenant_id = events.tenant_id
-            and features.event = events.type
-            and units.unit_id = events.unit_id
-    where
-        events.occurred_at < units.first_exposed_at
-        and (
-            features.lookback_days is null
-            or events.occurred_at >= units.first_exposed_at - features.lookback_days * interval '1 day'
-        )
-),
-
-aggregated as (
-    select
-        tenant_id,
-        experiment,
-        unit_id,
-        feature,
-        max(known_at) as known_at,
-        case aggregation
-            when 'count' then count(value)::text
-            when 'sum' then trim_scale(sum(value))::text
-            when 'mean' then avg(value)::text
-            when 'latest' then (array_agg(value_text order by occurred_at desc, known_at desc, event_id desc))[1]
-        end as value_text
-    from measured
-    group by tenant_id, experiment, unit_id, feature, aggregation
 ),
 
 from_features as (
@@ -152,8 +87,13 @@ from_features as (
         units.unit_id,
         features.feature as covariate,
         units.first_exposed_at as as_of,
-        aggregated.known_at,
-        coalesce(aggregated.value_text, case when features.aggregation in ('count', 'sum') then '0' end) as value_text
+        measured.known_at,
+        case features.aggregation
+            when 'count' then measured.n::text
+            when 'sum' then trim_scale(coalesce(measured.total, 0))::text
+            when 'mean' then measured.mean::text
+            when 'latest' then measured.latest
+        end as value_text
     from units
     inner join wanted
         on
@@ -163,12 +103,34 @@ from_features as (
         on
             wanted.tenant_id = features.tenant_id
             and wanted.covariate = features.feature
-    left join aggregated
-        on
-            units.tenant_id = aggregated.tenant_id
-            and units.experiment = aggregated.experiment
-            and units.unit_id = aggregated.unit_id
-            and features.feature = aggregated.feature
+    cross join lateral (
+        select
+            count(events.value) as n,
+            sum(events.value) as total,
+            avg(events.value) as mean,
+            (array_agg(events.value_text order by events.occurred_at desc, events.known_at desc, events.event_id desc))[1]
+                as latest,
+            max(events.known_at) as known_at
+        from (
+            select
+                past.occurred_at,
+                past.known_at,
+                past.event_id,
+                past.properties ->> features.property as value_text,
+                case
+                    when features.property is null then 1::numeric
+                    else {{ number_or_null('(past.properties ->> features.property)') }}
+                end as value
+            from {{ ref('events') }} as past
+            where
+                past.tenant_id = units.tenant_id
+                and past.type = features.event
+                and past.unit_id = units.unit_id
+                and past.occurred_at < units.first_exposed_at
+                and past.occurred_at >= units.first_exposed_at
+                - coalesce(features.lookback_days, 36500) * interval '1 day'
+        ) as events
+    ) as measured
 ),
 
 combined as (

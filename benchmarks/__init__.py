@@ -1,0 +1,25 @@
+"""Benchmarks by name. Each is a function that reports its progress and returns figures."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from benchmarks.figure import Figure
+
+
+def _spine(report: Callable[[str], object]) -> Sequence[Figure]:
+    from benchmarks.spine import spine
+
+    return spine(report)
+
+
+def _coverage(report: Callable[[str], object]) -> Sequence[Figure]:
+    from benchmarks.coverage import coverage
+
+    return coverage(report)
+
+
+BENCHMARKS: Mapping[str, Callable[[Callable[[str], object]], Sequence[Figure]]] = {
+    "spine": _spine,
+    "coverage": _coverage,
+}
+
+__all__ = ["BENCHMARKS", "Figure"]

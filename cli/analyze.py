@@ -1,0 +1,216 @@
+"""``causeway analyze``: from a spec and its file to an honest effect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from causeway.declarations.experiment import ExperimentDeclaration
+from causeway.declarations.reading import read_declaration
+from causeway.declarations.study import StudyDeclaration
+from cli.house import House, open_house
+from cli.refresh import bring_up_to_date
+from cli.terminal import WrongInput, console, interval, number, print_json, signed, table
+
+_RESULT_COLUMNS = (
+    "metric",
+    "segment",
+    "variant",
+    "control",
+    "method",
+    "status",
+    "n",
+    "n_control",
+    "mean",
+    "mean_control",
+    "effect",
+    "std_error",
+    "ci_low",
+    "ci_high",
+    "p_value",
+    "relative_effect",
+    "relative_ci_low",
+    "relative_ci_high",
+    "reasons",
+    "provenance_id",
+)
+_STUDY_COLUMNS = (
+    "method",
+    "target",
+    "effect",
+    "ci_low",
+    "ci_high",
+    "std_error",
+    "p_value",
+    "n",
+    "n_left_out",
+    "status",
+    "provenance_id",
+)
+
+
+def analyze(
+    spec: Annotated[Path, typer.Argument(help="YAML with kind: experiment or kind: study, and a source that names a file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Land the file that SPEC names, analyse it, and print the result."""
+    if not spec.is_file():
+        raise WrongInput(f"there is no file {spec}")
+    try:
+        text = spec.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise WrongInput(f"{spec} is not UTF-8 text: {error.reason} at byte {error.start}") from None
+    declaration = read_declaration(text, spec.name)
+    if not isinstance(declaration, ExperimentDeclaration | StudyDeclaration):
+        raise WrongInput(f"{spec}: analyze takes kind: experiment or kind: study, not kind: {declaration.kind}")
+    if declaration.source is None:
+        raise WrongInput(f"{spec}: there is no source; add source: {{file: ..., variant: ...}}")
+
+    from resources.registry import register
+
+    terminal = console(as_json)
+    house = open_house(terminal.print)
+    with house.client.transaction() as transaction:
+        register(transaction, declaration, spec.resolve())
+    outcome = bring_up_to_date(
+        house,
+        terminal,
+        register=False,
+        only=lambda work: work.job == "conform" or work.partition == declaration.partition_key,
+    )
+    if isinstance(declaration, ExperimentDeclaration):
+        answer = experiment_answer(house, declaration.tenant, declaration.key)
+        show = show_experiment
+    else:
+        answer = study_answer(house, declaration.tenant, declaration.key)
+        show = show_study
+    answer["failures"] = [reason for reasons in outcome.failures.values() for reason in reasons]
+    if as_json:
+        print_json(answer)
+    else:
+        show(terminal, answer)
+    if outcome.failures or not answer["provenance_ids"]:
+        raise typer.Exit(1)
+
+
+def experiment_answer(house: House, tenant: str, experiment: str) -> dict[str, Any]:
+    """What is served of one experiment: gates, effects or the reasons why there are none, and the decision."""
+    client = house.client
+    key = (tenant, experiment)
+    health = client.fetch_all(
+        "SELECT check_name, passed, blocking, p_value, observed, expected, detail FROM serving.experiment_health"
+        " WHERE tenant_id = %s AND experiment = %s ORDER BY check_name",
+        key,
+    )
+    rows = client.fetch_all(
+        f"SELECT {', '.join(_RESULT_COLUMNS)} FROM serving.experiment_results WHERE tenant_id = %s AND experiment = %s"
+        " ORDER BY position, segment NULLS FIRST, variant, method DESC",
+        key,
+    )
+    decision = client.fetch_one(
+        "SELECT decision, decision_reasons, units FROM serving.experiments WHERE tenant_id = %s AND experiment = %s", key
+    )
+    results = [dict(zip(_RESULT_COLUMNS, row, strict=True)) for row in rows]
+    names = ("passed", "blocking", "p_value", "observed", "expected", "detail")
+    closed = [f"{row[0]}: {row[6]}" for row in health if row[2] and not row[1]]
+    return {
+        "experiment": experiment,
+        "tenant": tenant,
+        "status": "withheld" if closed else "ok" if results else "pending",
+        "reasons": closed,
+        "health": {row[0]: dict(zip(names, row[1:], strict=True)) for row in health},
+        "results": results,
+        "decision": {"decision": decision[0], "reasons": decision[1]} if decision else None,
+        "units": decision[2] if decision else None,
+        "provenance_ids": sorted({row["provenance_id"] for row in results}),
+    }
+
+
+def study_answer(house: House, tenant: str, study: str) -> dict[str, Any]:
+    """What is served of one study: verdict, estimates, refutations and diagnostics."""
+    columns = (*_STUDY_COLUMNS, "verdict", "reasons", "refutations", "diagnostics", "estimand")
+    rows = house.client.fetch_all(
+        f"SELECT {', '.join(columns)} FROM serving.study_results WHERE tenant_id = %s AND study = %s ORDER BY method", (tenant, study)
+    )
+    found = [dict(zip(columns, row, strict=True)) for row in rows]
+    first = found[0] if found else {}
+    diagnostics = first.get("diagnostics") or {}
+    return {
+        "study": study,
+        "tenant": tenant,
+        "verdict": first.get("verdict"),
+        "reasons": first.get("reasons", []),
+        "estimand": {
+            "target": first.get("target"),
+            "in_words": first.get("estimand"),
+            "identified": diagnostics.get("identified"),
+            "adjustment_set": diagnostics.get("adjustment_set"),
+        },
+        "estimates": [{name: row[name] for name in _STUDY_COLUMNS} for row in found],
+        "headline": next(({name: r[name] for name in _STUDY_COLUMNS} for r in found if r["method"] != "unadjusted"), None),
+        "diagnostics": {name: diagnostics.get(name) for name in ("overlap", "balance")},
+        "refutations": [refutation for row in found for refutation in row["refutations"]],
+        "provenance_ids": sorted({row["provenance_id"] for row in found}),
+    }
+
+
+def show_experiment(terminal: Console, answer: dict[str, Any]) -> None:
+    """Gates that are not open, effects, decision."""
+    for name, gate in answer["health"].items():
+        if not gate["passed"]:
+            colour = "red" if gate["blocking"] else "yellow"
+            terminal.print(f"[{colour}]{'closed' if gate['blocking'] else 'warning'}[/{colour}] {name}: {gate['detail']}")
+    srm = answer["health"].get("srm")
+    if srm and srm["passed"] and srm["p_value"] is not None:
+        terminal.print(f"[green]open[/green] srm: p = {srm['p_value']:.3g} over {answer['units']:,} units")
+    effects = table(
+        f"{answer['experiment']} ({answer['tenant']})", "metric", "variant", "n", "mean", "control", "effect", "95 % interval", "relative", "p", "method",
+    )  # fmt: skip
+    for row in answer["results"]:
+        variant = f"{row['variant']}, {row['segment']}" if row["segment"] else row["variant"]
+        effects.add_row(
+            row["metric"],
+            variant,
+            f"{row['n']:,}",
+            number(row["mean"], 4),
+            number(row["mean_control"], 4),
+            signed(row["effect"], 4) if row["status"] == "ok" else f"[yellow]{row['status']}[/yellow]",
+            interval(row["ci_low"], row["ci_high"], 4),
+            "-" if row["relative_effect"] is None else f"{100 * row['relative_effect']:+.1f} %",
+            "-" if row["p_value"] is None else f"{row['p_value']:.2g}",
+            row["method"],
+        )
+    terminal.print(effects)
+    if answer["decision"] and answer["decision"]["decision"]:
+        terminal.print(f"decision: [bold]{answer['decision']['decision']}[/bold]")
+        for reason in answer["decision"]["reasons"] or []:
+            terminal.print(f"  {reason}")
+    for failure in answer.get("failures", []):
+        terminal.print(f"[red]failed[/red] {failure}")
+
+
+def show_study(terminal: Console, answer: dict[str, Any]) -> None:
+    """Verdict, estimates, refutations."""
+    terminal.print(f"{answer['study']} ({answer['tenant']}): [bold]{answer['verdict']}[/bold]")
+    for reason in answer["reasons"]:
+        terminal.print(f"  {reason}")
+    estimates = table("", "method", "target", "n", "effect", "95 % interval", "p")
+    for row in answer["estimates"]:
+        estimates.add_row(
+            row["method"],
+            row["target"],
+            f"{row['n']:,}",
+            signed(row["effect"], 4) if row["status"] == "ok" else f"[yellow]{row['status']}[/yellow]",
+            interval(row["ci_low"], row["ci_high"], 4),
+            "-" if row["p_value"] is None else f"{row['p_value']:.2g}",
+        )
+    terminal.print(estimates)
+    for refutation in answer["refutations"]:
+        found = refutation["problem_found"]
+        verdict = "not carried out" if found is None else "problem found" if found else "no problem found"
+        terminal.print(f"  {refutation['name']}: {verdict}; {refutation['detail']}")
+    for failure in answer.get("failures", []):
+        terminal.print(f"[red]failed[/red] {failure}")
