@@ -126,6 +126,4 @@ class AnswersMiddleware:
 def _names(if_none_match: str | None, etag: str) -> bool:
     if if_none_match is None:
         return False
-    return if_none_match.strip() == "*" or etag in (
-        tag.strip().removeprefix("W/") for tag in if_none_match.split(",")
-    )
+    return if_none_match.strip() == "*" or etag in (tag.strip().removeprefix("W/") for tag in if_none_match.split(","))

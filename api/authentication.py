@@ -24,14 +24,10 @@ from api.problems import Problem, problem_of, problem_response
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 
 # A tenant's name may hold underscores; the parts behind it may not, so the key is read from the right.
-_KEY = re.compile(
-    r"cw_(?P<tenant>[a-z][a-z0-9_]{0,62})_(?P<key_id>[A-Za-z0-9-]{1,64})_(?P<secret>[A-Za-z0-9-]{1,128})"
-)
+_KEY = re.compile(r"cw_(?P<tenant>[a-z][a-z0-9_]{0,62})_(?P<key_id>[A-Za-z0-9-]{1,64})_(?P<secret>[A-Za-z0-9-]{1,128})")
 _KEYS_REMEMBERED = 1024
 
-PRINCIPAL = as_tenant(
-    "select key_hash, role, expires_at from registry.principals where tenant_id = $1 and key_id = $2"
-)
+PRINCIPAL = as_tenant("select key_hash, role, expires_at from registry.principals where tenant_id = $1 and key_id = $2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +48,7 @@ def principal_of(request: Request) -> Principal:
 class Authenticator:
     """Knows the keys it has seen lately, by their hash; the registry is asked about the others."""
 
-    def __init__(
-        self, database: Database, lifetime: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, database: Database, lifetime: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
         self._lifetime = lifetime
         self._clock = clock

@@ -138,9 +138,7 @@ class Database:
                 await self._listen_while_connected(on_change, on_link)
             await asyncio.sleep(self._settings.listen_retry)
 
-    async def _listen_while_connected(
-        self, on_change: Callable[[str], None], on_link: Callable[[bool], None]
-    ) -> None:
+    async def _listen_while_connected(self, on_change: Callable[[str], None], on_link: Callable[[bool], None]) -> None:
         connection = await asyncpg.connect(
             self._settings.database_url,
             timeout=self._settings.connect_timeout,
@@ -149,9 +147,7 @@ class Database:
         lost = asyncio.Event()
         try:
             connection.add_termination_listener(lambda _: lost.set())
-            await connection.add_listener(
-                CHANNEL, lambda _connection, _pid, _channel, tenant: on_change(tenant)
-            )
+            await connection.add_listener(CHANNEL, lambda _connection, _pid, _channel, tenant: on_change(tenant))
             logger.info("connected to Postgres; listening for publications")
             on_link(True)
             await lost.wait()
@@ -192,9 +188,7 @@ async def _refuse_unsafe_role(connection: asyncpg.Connection) -> None:
         "select rolsuper or rolbypassrls from pg_catalog.pg_roles where rolname = current_user"
     )
     if unsafe:
-        logger.error(
-            "the API connects as a role that bypasses row-level security: let it connect as causeway_api"
-        )
+        logger.error("the API connects as a role that bypasses row-level security: let it connect as causeway_api")
         raise DatabaseUnavailable("the role bypasses row-level security")
 
 

@@ -29,9 +29,7 @@ def key_before(cursor: str | None) -> str:
         text = ""
     key = text.removeprefix(_VERSION)
     if not text.startswith(_VERSION) or not _KEY.fullmatch(key):
-        error = FieldError(
-            location=["query", "cursor"], code="cursor", message="Take the cursor from a page's next."
-        )
+        error = FieldError(location=["query", "cursor"], code="cursor", message="Take the cursor from a page's next.")
         raise Problem(422, "invalid-request", "The cursor is not one of ours.", errors=[error])
     return key
 

@@ -54,9 +54,7 @@ class ProblemDocument(BaseModel):
     status: int
     detail: str
     instance: str = Field(description="Path of the request.")
-    errors: list[FieldError] = Field(
-        description="What is wrong, field by field; empty if no field is to blame."
-    )
+    errors: list[FieldError] = Field(description="What is wrong, field by field; empty if no field is to blame.")
 
 
 class Problem(Exception):
@@ -106,9 +104,7 @@ def problem_of(error: Exception) -> Problem:
             return error
         case DatabaseUnavailable():
             logger.warning("database: %s", error)
-            return _unavailable(
-                "database-unavailable", "The database cannot be reached at the moment; try again."
-            )
+            return _unavailable("database-unavailable", "The database cannot be reached at the moment; try again.")
         case NotMaterialised():
             return _unavailable(
                 "not-materialised",

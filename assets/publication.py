@@ -41,9 +41,7 @@ def publish(
     provenance_id = new_provenance_id()
     table = ".".join(key.path)
     with postgres.client().transaction() as transaction:
-        transaction.replace_partition(
-            table, frame.with_columns(pl.lit(provenance_id).alias("provenance_id")), keys
-        )
+        transaction.replace_partition(table, frame.with_columns(pl.lit(provenance_id).alias("provenance_id")), keys)
         version = transaction.content_hash(table, keys, NOT_CONTENT)
         known_at = record(
             context,

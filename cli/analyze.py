@@ -53,7 +53,9 @@ _STUDY_COLUMNS = (
 
 
 def analyze(
-    spec: Annotated[Path, typer.Argument(help="YAML with kind: experiment or kind: study, and a source that names a file.")],
+    spec: Annotated[
+        Path, typer.Argument(help="YAML with kind: experiment or kind: study, and a source that names a file.")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Land the file that SPEC names, analyse it, and print the result."""
@@ -111,7 +113,8 @@ def experiment_answer(house: House, tenant: str, experiment: str) -> dict[str, A
         key,
     )
     decision = client.fetch_one(
-        "SELECT decision, decision_reasons, units FROM serving.experiments WHERE tenant_id = %s AND experiment = %s", key
+        "SELECT decision, decision_reasons, units FROM serving.experiments WHERE tenant_id = %s AND experiment = %s",
+        key,
     )
     results = [dict(zip(_RESULT_COLUMNS, row, strict=True)) for row in rows]
     names = ("passed", "blocking", "p_value", "observed", "expected", "detail")
@@ -133,7 +136,8 @@ def study_answer(house: House, tenant: str, study: str) -> dict[str, Any]:
     """What is served of one study: verdict, estimates, refutations and diagnostics."""
     columns = (*_STUDY_COLUMNS, "verdict", "reasons", "refutations", "diagnostics", "estimand")
     rows = house.client.fetch_all(
-        f"SELECT {', '.join(columns)} FROM serving.study_results WHERE tenant_id = %s AND study = %s ORDER BY method", (tenant, study)
+        f"SELECT {', '.join(columns)} FROM serving.study_results WHERE tenant_id = %s AND study = %s ORDER BY method",
+        (tenant, study),
     )
     found = [dict(zip(columns, row, strict=True)) for row in rows]
     first = found[0] if found else {}
@@ -150,7 +154,9 @@ def study_answer(house: House, tenant: str, study: str) -> dict[str, Any]:
             "adjustment_set": diagnostics.get("adjustment_set"),
         },
         "estimates": [{name: row[name] for name in _STUDY_COLUMNS} for row in found],
-        "headline": next(({name: r[name] for name in _STUDY_COLUMNS} for r in found if r["method"] != "unadjusted"), None),
+        "headline": next(
+            ({name: r[name] for name in _STUDY_COLUMNS} for r in found if r["method"] != "unadjusted"), None
+        ),
         "diagnostics": {name: diagnostics.get(name) for name in ("overlap", "balance")},
         "refutations": [refutation for row in found for refutation in row["refutations"]],
         "provenance_ids": sorted({row["provenance_id"] for row in found}),
@@ -162,7 +168,9 @@ def show_experiment(terminal: Console, answer: dict[str, Any]) -> None:
     for name, gate in answer["health"].items():
         if not gate["passed"]:
             colour = "red" if gate["blocking"] else "yellow"
-            terminal.print(f"[{colour}]{'closed' if gate['blocking'] else 'warning'}[/{colour}] {name}: {gate['detail']}")
+            terminal.print(
+                f"[{colour}]{'closed' if gate['blocking'] else 'warning'}[/{colour}] {name}: {gate['detail']}"
+            )
     srm = answer["health"].get("srm")
     if srm and srm["passed"] and srm["p_value"] is not None:
         terminal.print(f"[green]open[/green] srm: p = {srm['p_value']:.3g} over {answer['units']:,} units")

@@ -33,9 +33,7 @@ def assign(
     except UnusableUnitError as error:
         raise WrongInput(str(error)) from None
     if as_json:
-        print_json(
-            [{"unit_id": unit, "variant": found.variant, "bucket": found.bucket} for unit, found in assigned]
-        )
+        print_json([{"unit_id": unit, "variant": found.variant, "bucket": found.bucket} for unit, found in assigned])
         return
     shown = table(f"{experiment} ({tenant})", "unit", "variant", "bucket")
     for unit, found in assigned:

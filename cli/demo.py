@@ -188,14 +188,14 @@ def _study(house: House, terminal: Console) -> list[dict[str, Any]]:
 def _through_the_api(house: House, terminal: Console) -> dict[str, Any]:
     from resources.migration import new_key
 
-    made = new_key(
-        house.settings, "pharma", role="demo", expires_at=datetime.now(UTC) + timedelta(minutes=10)
-    )
+    made = new_key(house.settings, "pharma", role="demo", expires_at=datetime.now(UTC) + timedelta(minutes=10))
     with serving_api(house.settings) as api:
         listed = api.get("/v1/experiments", made.key)
         withheld = api.get("/v1/experiments/email_cadence/results", made.key)
     for each in listed["data"]:
-        terminal.print(f"GET /v1/experiments: {each['experiment']}, {each['units']:,} units, decision {each['decision']}")
+        terminal.print(
+            f"GET /v1/experiments: {each['experiment']}, {each['units']:,} units, decision {each['decision']}"
+        )
     row = withheld["results"][0]
     terminal.print(
         f"GET /v1/experiments/email_cadence/results: status {withheld['status']}, {row['metric']} {row['variant']}:"

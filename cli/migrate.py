@@ -26,7 +26,9 @@ def migrate(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON
     keys = [*house.migration.new_keys, *report.new_keys]
     for made in keys:
         terminal.print(f"key of tenant {made.tenant}, shown this once: [bold]{made.key}[/bold]")
-    terminal.print(f"{house.settings.database_name} on Postgres {report.server_version} is at revision {report.revision}")
+    terminal.print(
+        f"{house.settings.database_name} on Postgres {report.server_version} is at revision {report.revision}"
+    )
     if as_json:
         print_json(
             {

@@ -10,7 +10,16 @@ import typer
 from cli.house import House, dagster_instance, definitions, open_house
 from cli.terminal import Stopwatch, WrongInput, console, print_json
 
-_COLUMNS = ("tenant_id", "asset", "partition_key", "code_version", "data_version", "known_at", "materialized_at", "row_count")
+_COLUMNS = (
+    "tenant_id",
+    "asset",
+    "partition_key",
+    "code_version",
+    "data_version",
+    "known_at",
+    "materialized_at",
+    "row_count",
+)
 
 
 def reproduce(
@@ -53,7 +62,9 @@ def reproduce(
         terminal.print(f"{verdict}: {answer['rows']} rows recorded, {answer['rows_recomputed']} made again, in {watch}")
         terminal.print(f"  recorded   {answer['recorded']}\n  recomputed {answer['recomputed']}")
         if answer["code_version_then"] != answer["code_version_now"]:
-            terminal.print(f"  the code changed since: {answer['code_version_then']} then, {answer['code_version_now']} now")
+            terminal.print(
+                f"  the code changed since: {answer['code_version_then']} then, {answer['code_version_now']} now"
+            )
         for failure in answer["failures"]:
             terminal.print(f"  [red]failed[/red] {failure}")
     if not answer["identical"]:

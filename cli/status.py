@@ -34,11 +34,21 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
                 "database": str(house.settings.address()),
                 "revision": house.migration.revision,
                 "experiments": [
-                    dict(zip(("tenant", "experiment", "units", "gates_passed", "decision", "computed_at"), row, strict=True))
+                    dict(
+                        zip(
+                            ("tenant", "experiment", "units", "gates_passed", "decision", "computed_at"),
+                            row,
+                            strict=True,
+                        )
+                    )
                     for row in served
                 ],
                 "next": [
-                    {"job": each.job, "partition": each.partition, "assets": [key.to_user_string() for key in each.assets]}
+                    {
+                        "job": each.job,
+                        "partition": each.partition,
+                        "assets": [key.to_user_string() for key in each.assets],
+                    }
                     for each in work
                 ],
             }

@@ -31,7 +31,18 @@ def up(
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(dagster_port)],
+            [
+                sys.executable,
+                "-m",
+                "dagster",
+                "dev",
+                "-w",
+                "workspace.yaml",
+                "-h",
+                "127.0.0.1",
+                "-p",
+                str(dagster_port),
+            ],
             cwd=root,
             env=environment,
         ),
@@ -63,4 +74,6 @@ def require_free(port: int, option: str) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            raise WrongInput(f"port {port} on 127.0.0.1 is busy: stop what holds it, or choose another with {option}") from None
+            raise WrongInput(
+                f"port {port} on 127.0.0.1 is busy: stop what holds it, or choose another with {option}"
+            ) from None

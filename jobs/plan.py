@@ -100,7 +100,9 @@ def _causes(
     for cause in resolver.get_stale_causes(key, partition):
         version = ""
         if cause.dependency is not None:
-            version = resolver.get_current_data_version(cause.dependency.asset_key, cause.dependency.partition_key).value
+            version = resolver.get_current_data_version(
+                cause.dependency.asset_key, cause.dependency.partition_key
+            ).value
             version = f" of {cause.dependency.asset_key.to_user_string()}: {version}"
         yield f"{key.to_user_string()} {cause.reason}{version}"
 

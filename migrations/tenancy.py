@@ -23,9 +23,7 @@ _TENANT_FORM = "^[a-z][a-z0-9_]{0,62}$"
 
 def tenant_id() -> sa.Column[Any]:
     """The column that every table with rows has."""
-    return text(
-        "tenant_id", "the tenant that the row belongs to; row-level security compares it to app.tenant_id"
-    )
+    return text("tenant_id", "the tenant that the row belongs to; row-level security compares it to app.tenant_id")
 
 
 def text(name: str, comment: str, *, null: bool = False, **options: Any) -> sa.Column[Any]:

@@ -39,7 +39,9 @@ class DbtFailure(RuntimeError):
 
 def manifest() -> Mapping[str, Any]:
     """The parsed project, parsed again when a file of it is newer than the last parse."""
-    newest = max(path.stat().st_mtime for pattern in _INPUTS for path in PROJECT.rglob(pattern) if "target" not in path.parts)
+    newest = max(
+        path.stat().st_mtime for pattern in _INPUTS for path in PROJECT.rglob(pattern) if "target" not in path.parts
+    )
     if not MANIFEST.exists() or MANIFEST.stat().st_mtime < newest:
         _invoke(["parse"], None)
     return _read_manifest(MANIFEST.stat().st_mtime)

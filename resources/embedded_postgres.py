@@ -145,9 +145,7 @@ class EmbeddedPostgres:
                 " set CAUSEWAY_HOME to a folder that belongs to this user"
             ) from error
         except (OSError, subprocess.SubprocessError) as error:
-            raise DatabaseProblem(
-                f"the embedded Postgres cannot be started in {self._home}: {error}"
-            ) from error
+            raise DatabaseProblem(f"the embedded Postgres cannot be started in {self._home}: {error}") from error
         self.url = DatabaseAddress(user="postgres", database="postgres", host=running.socket_folder).url
         atexit.register(self.release)
 
@@ -209,9 +207,7 @@ class EmbeddedPostgres:
             if _process(process_id) is None:
                 break
             time.sleep(0.05)
-        raise DatabaseProblem(
-            f"the embedded Postgres did not come up: {_last_complaint(log)} (all of it: {log})"
-        )
+        raise DatabaseProblem(f"the embedded Postgres did not come up: {_last_complaint(log)} (all of it: {log})")
 
     def _initialised(self) -> "PostgresServer":
         """The wheel's description of the server, its data folder made; as root also the system user that runs
@@ -319,9 +315,7 @@ def _socket_folder(data: Path, system_user: str | None) -> Path:
     # Whoever reaches the socket is administrator: a folder that somebody else made or may enter will not do.
     found, wanted = folder.lstat(), data.stat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != wanted.st_uid or found.st_mode & 0o077:
-        raise DatabaseProblem(
-            f"the embedded Postgres needs {folder} for its socket, but it is not private: remove it"
-        )
+        raise DatabaseProblem(f"the embedded Postgres needs {folder} for its socket, but it is not private: remove it")
     return folder
 
 

@@ -58,10 +58,7 @@ class MigrationReport:
     def changed(self) -> bool:
         """Whether anything had to be done."""
         return bool(
-            self.created_databases
-            or self.created_roles
-            or self.new_keys
-            or self.revision_before != self.revision
+            self.created_databases or self.created_roles or self.new_keys or self.revision_before != self.revision
         )
 
 
@@ -134,9 +131,7 @@ def create_database(
     """
     name = sql.Identifier(settings.name_of(database))
     owner = sql.Identifier("causeway_owner" if database == "causeway" else "causeway_pipeline")
-    exists = admin.execute(
-        "SELECT 1 FROM pg_database WHERE datname = %s", (settings.name_of(database),)
-    ).fetchone()
+    exists = admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", (settings.name_of(database),)).fetchone()
     if not exists:
         origin = sql.SQL("TEMPLATE {}").format(sql.Identifier(template or "template0"))
         if template is None:
@@ -147,15 +142,11 @@ def create_database(
         admin.execute(sql.SQL("CREATE DATABASE {} OWNER {} {}").format(name, owner, origin))
     admin.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
     if database == "causeway":
-        admin.execute(
-            sql.SQL("GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {} TO causeway_pipeline").format(name)
-        )
+        admin.execute(sql.SQL("GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {} TO causeway_pipeline").format(name))
         admin.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO causeway_api, causeway_analyst").format(name))
         for parameter, value in _REPRODUCIBLE.items():
             admin.execute(
-                sql.SQL("ALTER DATABASE {} SET {} = {}").format(
-                    name, sql.Identifier(parameter), sql.Literal(value)
-                )
+                sql.SQL("ALTER DATABASE {} SET {} = {}").format(name, sql.Identifier(parameter), sql.Literal(value))
             )
     return not exists
 
@@ -177,9 +168,7 @@ def ensure_tenant(settings: Settings, tenant: str) -> bool:
     """Make ``tenant`` unless it exists; return whether it was made. SettingsError for an impossible name."""
     _require_tenant_name(tenant)
     with connect(settings.address("causeway_owner"), tenant=tenant) as owner:
-        made = owner.execute(
-            "INSERT INTO registry.tenants (tenant_id) VALUES (%s) ON CONFLICT DO NOTHING", (tenant,)
-        )
+        made = owner.execute("INSERT INTO registry.tenants (tenant_id) VALUES (%s) ON CONFLICT DO NOTHING", (tenant,))
         return made.rowcount == 1
 
 
@@ -211,8 +200,7 @@ def new_key(
 def _require_tenant_name(tenant: str) -> None:
     if not _TENANT.fullmatch(tenant):
         raise SettingsError(
-            "a tenant is named by up to 63 lower-case letters, digits and _,"
-            f" beginning with a letter, not {tenant!r}"
+            f"a tenant is named by up to 63 lower-case letters, digits and _, beginning with a letter, not {tenant!r}"
         )
 
 
@@ -234,13 +222,9 @@ def _create_roles(admin: psycopg.Connection[Any], settings: Settings) -> tuple[s
     if settings.needs_passwords:
         for role in ROLES:
             # Encrypted here, so that the server's log never holds the password itself.
-            secret = admin.pgconn.encrypt_password(
-                settings.passwords[role].encode(), role.encode(), b"scram-sha-256"
-            )
+            secret = admin.pgconn.encrypt_password(settings.passwords[role].encode(), role.encode(), b"scram-sha-256")
             admin.execute(
-                sql.SQL("ALTER ROLE {} PASSWORD {}").format(
-                    sql.Identifier(role), sql.Literal(secret.decode())
-                )
+                sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(secret.decode()))
             )
     _let_pipeline_see_transactions(admin, settings)
     superuser = admin.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
@@ -277,9 +261,7 @@ def _first_keys(settings: Settings, tenants: Sequence[str]) -> tuple[DeveloperKe
     for tenant in tenants:
         ensure_tenant(settings, tenant)
     with connect(settings.address("causeway_pipeline")) as pipeline:
-        everybody = [
-            tenant for (tenant,) in pipeline.execute("SELECT tenant_id FROM registry.tenants ORDER BY 1")
-        ]
+        everybody = [tenant for (tenant,) in pipeline.execute("SELECT tenant_id FROM registry.tenants ORDER BY 1")]
     without = [tenant for tenant in everybody if not _has_a_key(settings, tenant)]
     return tuple(new_key(settings, tenant) for tenant in without)
 

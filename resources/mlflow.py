@@ -15,7 +15,8 @@ class MlflowResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Logs the models of one partition as one MLflow run."""
 
     enabled: bool = Field(
-        default=True, description="Off where a number is made again: what was logged then is the record, not a second log."
+        default=True,
+        description="Off where a number is made again: what was logged then is the record, not a second log.",
     )
 
     def log_models(

@@ -102,9 +102,7 @@ class PostgresTransaction:
         """The rows of a query that gives few; ``read`` is for many."""
         return self.connection.execute(query.encode(), parameters).fetchall()
 
-    def read(
-        self, query: str, parameters: Parameters = None, schema: Mapping[str, Any] | None = None
-    ) -> pl.DataFrame:
+    def read(self, query: str, parameters: Parameters = None, schema: Mapping[str, Any] | None = None) -> pl.DataFrame:
         """The result of a SELECT as a frame, in its own order.
 
         Integers come as Int64, real and exact numbers as Float64, boolean as Boolean, date as Date,
@@ -116,9 +114,7 @@ class PostgresTransaction:
         if parameters is not None:
             text = psycopg.ClientCursor(self.connection).mogrify(text.encode(), parameters)
         columns = self._describe(text)
-        selected = [
-            f"{exact.format(_quoted(name))} AS {_quoted(name)}" for name, (_, exact) in columns.items()
-        ]
+        selected = [f"{exact.format(_quoted(name))} AS {_quoted(name)}" for name, (_, exact) in columns.items()]
         # A row of a single null would be an empty line, which a reader of CSV may take for no row at all.
         selected.append("0")
         statement = f"COPY (SELECT {', '.join(selected)} FROM ({text}\n) AS query) TO STDOUT (FORMAT csv)"
@@ -150,9 +146,7 @@ class PostgresTransaction:
             raise ValueError(f"a partition of {table} is named by at least one key")
         frame = _within(frame, keys, table)
         target = self.table(table)
-        self.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"{target} {sorted(keys.items())}",)
-        )
+        self.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"{target} {sorted(keys.items())}",))
         condition, values = _condition(keys)
         self.execute(f"DELETE FROM {target} WHERE {condition}", values)
         written = self._insert(target, frame, on_conflict="")
@@ -179,8 +173,7 @@ class PostgresTransaction:
         columns = sorted(
             name
             for (name,) in self.fetch_all(
-                "SELECT attname FROM pg_attribute"
-                " WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
+                "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
                 (target,),
             )
             if name not in excluding
@@ -218,9 +211,7 @@ class PostgresTransaction:
         incoming = _INCOMING.as_string(self.connection)
         # COPY may not write into a table whose row-level security applies, so rows go through a table without
         # any.
-        self.execute(
-            f"CREATE TEMPORARY TABLE {incoming} ON COMMIT DROP AS SELECT {columns} FROM {target} WITH NO DATA"
-        )
+        self.execute(f"CREATE TEMPORARY TABLE {incoming} ON COMMIT DROP AS SELECT {columns} FROM {target} WITH NO DATA")
         with (
             self.connection.cursor() as cursor,
             cursor.copy(f"COPY {incoming} ({columns}) FROM STDIN (FORMAT csv)".encode()) as copy,
@@ -229,9 +220,7 @@ class PostgresTransaction:
                 content = io.BytesIO()
                 part.write_csv(content, include_header=False, quote_style="non_numeric")
                 copy.write(content.getvalue())
-        written = self.execute(
-            f"INSERT INTO {target} ({columns}) SELECT {columns} FROM {incoming} {on_conflict}"
-        )
+        written = self.execute(f"INSERT INTO {target} ({columns}) SELECT {columns} FROM {incoming} {on_conflict}")
         self.execute(f"DROP TABLE {incoming}")
         return written
 
@@ -239,9 +228,7 @@ class PostgresTransaction:
         columns = ", ".join(map(_quoted, provenance))
         values = [Jsonb(value) if isinstance(value, dict | list) else value for value in provenance.values()]
         places = ", ".join(["%s"] * len(values))
-        self.execute(
-            f"INSERT INTO ops.provenance ({columns}) VALUES ({places}) ON CONFLICT DO NOTHING", values
-        )
+        self.execute(f"INSERT INTO ops.provenance ({columns}) VALUES ({places}) ON CONFLICT DO NOTHING", values)
 
 
 class PostgresClient:
@@ -261,9 +248,7 @@ class PostgresClient:
         cannot.
         """
         if schema_prefix and not _PREFIX.fullmatch(schema_prefix):
-            raise ValueError(
-                f"a schema prefix is made of lower-case letters, digits and _: {schema_prefix!r}"
-            )
+            raise ValueError(f"a schema prefix is made of lower-case letters, digits and _: {schema_prefix!r}")
         if role not in get_args(Role):
             raise ValueError(f"there is no role {role!r}")
         self.settings = settings
@@ -275,9 +260,7 @@ class PostgresClient:
         """The same client for one tenant's rows, perhaps as another role. The pipeline sees every tenant
         regardless.
         """
-        return PostgresClient(
-            self.settings, role=role or self.role, tenant=tenant, schema_prefix=self.schema_prefix
-        )
+        return PostgresClient(self.settings, role=role or self.role, tenant=tenant, schema_prefix=self.schema_prefix)
 
     def with_prefix(self, schema_prefix: str) -> "PostgresClient":
         """The same client in the scratch copy ``schema_prefix``."""
@@ -312,9 +295,7 @@ class PostgresClient:
         with self.transaction() as transaction:
             return transaction.fetch_all(query, parameters)
 
-    def read(
-        self, query: str, parameters: Parameters = None, schema: Mapping[str, Any] | None = None
-    ) -> pl.DataFrame:
+    def read(self, query: str, parameters: Parameters = None, schema: Mapping[str, Any] | None = None) -> pl.DataFrame:
         """See ``PostgresTransaction.read``. The query may not change anything."""
         with self.transaction(read_only=True) as transaction:
             return transaction.read(query, parameters, schema)
@@ -381,10 +362,7 @@ def _quoted(name: str) -> str:
 
 
 def _condition(keys: KeyValues) -> tuple[str, list[str]]:
-    parts = [
-        f"{_quoted(name)} IS NULL" if value is None else f"{_quoted(name)} = %s"
-        for name, value in keys.items()
-    ]
+    parts = [f"{_quoted(name)} IS NULL" if value is None else f"{_quoted(name)} = %s" for name, value in keys.items()]
     return " AND ".join(parts) or "true", [value for value in keys.values() if value is not None]
 
 
@@ -394,11 +372,7 @@ def _carrier(dtype: pl.DataType) -> pl.DataType:
 
 
 def _within(frame: pl.DataFrame, keys: KeyValues, table: str) -> pl.DataFrame:
-    missing = [
-        pl.lit(value, dtype=pl.String).alias(name)
-        for name, value in keys.items()
-        if name not in frame.columns
-    ]
+    missing = [pl.lit(value, dtype=pl.String).alias(name) for name, value in keys.items() if name not in frame.columns]
     frame = frame.with_columns(missing)
     for name, value in keys.items():
         outside = frame.filter(pl.col(name).cast(pl.String).ne_missing(pl.lit(value, dtype=pl.String)))

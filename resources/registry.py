@@ -57,9 +57,7 @@ def register_landing_files(client: PostgresClient, folder: Path) -> Registered:
     return Registered(tuple(changed), len(paths))
 
 
-def register(
-    transaction: PostgresTransaction, declaration: AnyDeclaration, path: Path
-) -> list[tuple[str, str]]:
+def register(transaction: PostgresTransaction, declaration: AnyDeclaration, path: Path) -> list[tuple[str, str]]:
     """Put one declaration in force, and the file it names, relative to its own; return what changed."""
     transaction.execute(
         "INSERT INTO registry.tenants (tenant_id) VALUES (%s) ON CONFLICT DO NOTHING", (declaration.tenant,)
@@ -87,7 +85,11 @@ def restore(transaction: PostgresTransaction, tenant: str, as_of: datetime) -> N
 
 def _require_columns(declaration: AnyDeclaration, path: Path) -> None:
     """LandingError, with the declared line, when the file lacks a column that the declaration names."""
-    if isinstance(declaration, ExperimentDeclaration | StudyDeclaration) and declaration.source and declaration.source.file:
+    if (
+        isinstance(declaration, ExperimentDeclaration | StudyDeclaration)
+        and declaration.source
+        and declaration.source.file
+    ):
         file = (path.parent / declaration.source.file).resolve()
         require_columns(parse_table(file.read_bytes(), file.suffix).frame, declaration)
 

@@ -37,9 +37,7 @@ VARIABLES: Mapping[str, str] = {
     PASSWORDS["causeway_owner"]: "password of the role that migrates; needed with CAUSEWAY_DATABASE_URL",
     PASSWORDS["causeway_pipeline"]: "password of the role that assets use; needed with CAUSEWAY_DATABASE_URL",
     PASSWORDS["causeway_api"]: "password of the role that the API uses; needed with CAUSEWAY_DATABASE_URL",
-    PASSWORDS[
-        "causeway_analyst"
-    ]: "password of the role that dashboards use; needed with CAUSEWAY_DATABASE_URL",
+    PASSWORDS["causeway_analyst"]: "password of the role that dashboards use; needed with CAUSEWAY_DATABASE_URL",
 }
 
 _DATABASE_NAME = re.compile(r"[a-z][a-z0-9_]{0,54}")
@@ -113,9 +111,7 @@ class DatabaseAddress:
         else:
             place = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
         query = "?" + urlencode(options, quote_via=quote, safe="/") if options else ""
-        return (
-            f"postgresql://{quote(self.user, safe='')}{secret}@{place}/{quote(self.database, safe='')}{query}"
-        )
+        return f"postgresql://{quote(self.user, safe='')}{secret}@{place}/{quote(self.database, safe='')}{query}"
 
     @property
     def sqlalchemy_url(self) -> str:
@@ -148,9 +144,7 @@ class Settings:
         _refuse_misspelt(environment)
         given = {name: environment[name] for name in VARIABLES if environment.get(name, "").strip()}
 
-        project_root = (
-            Path(given.get(PROJECT_ROOT) or Path(__file__).resolve().parents[1]).expanduser().absolute()
-        )
+        project_root = Path(given.get(PROJECT_ROOT) or Path(__file__).resolve().parents[1]).expanduser().absolute()
         if not project_root.is_dir():
             raise SettingsError(f"{PROJECT_ROOT} is not a folder: {project_root}")
         home = Path(given.get(HOME) or project_root / ".causeway").expanduser().absolute()

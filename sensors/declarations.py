@@ -20,4 +20,6 @@ def declarations_changed(context: dg.SensorEvaluationContext, postgres: Postgres
         # What was in force stays in force; the tick shows where the mistake is.
         return dg.SkipReason(f"nothing was registered: {error}")
     changed = observe(context.instance, client)
-    return dg.SkipReason(f"{registered.total} declarations, {len(registered.changed)} changed; {len(changed)} newly seen")
+    return dg.SkipReason(
+        f"{registered.total} declarations, {len(registered.changed)} changed; {len(changed)} newly seen"
+    )

@@ -84,9 +84,7 @@ async def store(session: WriteSession, batch: Sequence[object]) -> BatchOutcome:
         for refused in refusals
     ]
     outcomes.sort(key=lambda outcome: outcome.position)
-    return BatchOutcome(
-        accepted=len(new), duplicate=len(events) - len(new), invalid=len(refusals), events=outcomes
-    )
+    return BatchOutcome(accepted=len(new), duplicate=len(events) - len(new), invalid=len(refusals), events=outcomes)
 
 
 async def _insert(session: WriteSession, part: Sequence[tuple[int, Event]]) -> set[int]:
@@ -139,9 +137,7 @@ def _refusal(position: int, candidate: object, error: ValidationError) -> Refusa
         source=_readable(candidate, "source") or UNKNOWN_SOURCE,
         id=_readable(candidate, "id"),
         code=_code(errors[0]["loc"], errors[0]["type"]),
-        reason="; ".join(
-            f"{'.'.join(_plain(part) for part in e['loc']) or 'event'}: {e['msg']}" for e in errors
-        ),
+        reason="; ".join(f"{'.'.join(_plain(part) for part in e['loc']) or 'event'}: {e['msg']}" for e in errors),
         # Escaped to ASCII: what could not be stored as text can be stored as its JSON form.
         record=json.dumps(candidate, ensure_ascii=True),
     )

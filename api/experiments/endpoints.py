@@ -23,9 +23,7 @@ ExperimentKey = Annotated[Key, Path(description="Key of the experiment.", exampl
 async def list_experiments(
     session: Reading,
     response: Response,
-    cursor: Annotated[
-        str | None, Query(max_length=300, description="From the next of the page before.")
-    ] = None,
+    cursor: Annotated[str | None, Query(max_length=300, description="From the next of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> ExperimentPage:
     """The tenant's declared experiments, in pages that stay whole while experiments come and go."""

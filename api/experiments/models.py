@@ -9,9 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 FilterText = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
-ResultStatus = Literal[
-    "ok", "no_units", "too_few_units", "zero_variance", "no_covariates", "not_estimable", "withheld"
-]
+ResultStatus = Literal["ok", "no_units", "too_few_units", "zero_variance", "no_covariates", "not_estimable", "withheld"]
 
 
 class ResultFilter(BaseModel):
@@ -36,9 +34,7 @@ class ExperimentSummary(BaseModel):
     unit: str
     control: str
     variants: dict[str, float] = Field(description="Weight of each variant.")
-    status: str = Field(
-        description="pending (declared, not materialised yet), not_started, running or ended."
-    )
+    status: str = Field(description="pending (declared, not materialised yet), not_started, running or ended.")
     units: int | None = Field(description="Units assigned; null while pending.")
     gates_passed: bool | None = Field(description="Whether every blocking check passed; null while pending.")
     decision: str | None

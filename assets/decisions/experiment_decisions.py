@@ -4,8 +4,8 @@ import polars as pl
 from assets import declared, partitions
 from assets.columns import json_text
 from assets.publication import publish
-from causeway.declarations.experiment import ExperimentDeclaration
 from causeway.decisions.rule import DecisionRule, decide
+from causeway.declarations.experiment import ExperimentDeclaration
 from causeway.statistics.effect import Effect
 from causeway.statistics.gates import Gate
 from resources.postgres import PostgresResource
@@ -55,7 +55,10 @@ def experiment_decisions(context: dg.AssetExecutionContext, postgres: PostgresRe
         postgres,
         frame,
         unit="experiment",
-        metadata={"decision": decision.decision, "reasons": dg.MetadataValue.md("\n".join(f"- {r}" for r in decision.reasons))},
+        metadata={
+            "decision": decision.decision,
+            "reasons": dg.MetadataValue.md("\n".join(f"- {r}" for r in decision.reasons)),
+        },
     )
 
 

@@ -38,13 +38,14 @@ def difference_in_means(context: dg.AssetExecutionContext, postgres: PostgresRes
         **by_segment(postgres, context.partition_key, experiment.segments),
     }
     frame = effect_frame(_rows(moments, experiment.ordered_variants, experiment.control, experiment.decision.alpha))
-    return publish(
-        context, postgres, frame, unit="experiment", metadata=forests(frame, "Difference in means")
-    )
+    return publish(context, postgres, frame, unit="experiment", metadata=forests(frame, "Difference in means"))
 
 
 def _rows(
-    moments: dict[tuple[str, str | None, str], Moments], variants: tuple[tuple[str, float], ...], control: str, alpha: float
+    moments: dict[tuple[str, str | None, str], Moments],
+    variants: tuple[tuple[str, float], ...],
+    control: str,
+    alpha: float,
 ) -> Iterator[dict[str, object]]:
     for metric, segment in dict.fromkeys((metric, segment) for metric, segment, _ in moments):
         for variant in (name for name, _ in variants if name != control):

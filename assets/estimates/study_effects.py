@@ -84,7 +84,9 @@ def study_effects(context: dg.AssetExecutionContext, postgres: PostgresResource)
     pictures = {}
     if found.balance:
         pictures["balance"] = picture(
-            love_plot({each.covariate: each.smd for each in found.balance}, title=f"Balance of {study.key} before adjustment")
+            love_plot(
+                {each.covariate: each.smd for each in found.balance}, title=f"Balance of {study.key} before adjustment"
+            )
         )
     for refutation in found.refutations:
         estimate = next(each for each in found.estimates if each.method == refutation.method)

@@ -51,7 +51,10 @@ def validate(
         "events": (events, [expect.ExpectColumnValuesToBeUnique(column="event_id")]),
         "assignments": (
             assignments,
-            [expect.ExpectColumnValuesToBeUnique(column="event_id"), expect.ExpectColumnValuesToNotBeNull(column="variant")],
+            [
+                expect.ExpectColumnValuesToBeUnique(column="event_id"),
+                expect.ExpectColumnValuesToNotBeNull(column="variant"),
+            ],
         ),
         "landing": (
             pl.DataFrame({"share_quarantined": [quarantined / max(1, quarantined + records.height)]}),
@@ -60,7 +63,11 @@ def validate(
     }
     found = []
     for name, (frame, expectations) in suites.items():
-        naive = frame.with_columns(pl.col(pl.Datetime).dt.replace_time_zone(None)) if "occurred_at" in frame.columns else frame
+        naive = (
+            frame.with_columns(pl.col(pl.Datetime).dt.replace_time_zone(None))
+            if "occurred_at" in frame.columns
+            else frame
+        )
         batch = (
             source.add_dataframe_asset(name)
             .add_batch_definition_whole_dataframe("all")

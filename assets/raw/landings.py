@@ -94,9 +94,7 @@ def _records(
     if document.get("simulate"):
         wanted = document["simulate"]
         world = WORLDS[wanted["world"]](seed=wanted["seed"], scale=wanted["scale"])
-        events, assignments = (
-            frame.with_columns(source=pl.lit(source)) for frame in (world.events, world.assignments)
-        )
+        events, assignments = (frame.with_columns(source=pl.lit(source)) for frame in (world.events, world.assignments))
         rows = events.height + assignments.height
         return LandingRecords(
             events, assignments, quarantine_of(()), LandingCounts(rows, events.height, assignments.height, 0, {})

@@ -33,7 +33,10 @@ def prognostic_scores(context: dg.AssetExecutionContext, postgres: PostgresResou
         partitions.split(context.partition_key),
     )
     twins = predictions.join(
-        unit_frames.outcomes(postgres, context.partition_key), on=["metric", "unit_id"], how="left", maintain_order="left"
+        unit_frames.outcomes(postgres, context.partition_key),
+        on=["metric", "unit_id"],
+        how="left",
+        maintain_order="left",
     )
     frames, pictures = [], {}
     for (metric,), frame in twins.group_by("metric", maintain_order=True):

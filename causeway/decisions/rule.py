@@ -83,9 +83,7 @@ def decide(
     if closed:
         return Decision("withheld", closed, {"rule": declared, "gates": checked})
 
-    p_values = holm(
-        {variant: effect.p_value for variant, effect in primary.items() if effect.p_value is not None}
-    )
+    p_values = holm({variant: effect.p_value for variant, effect in primary.items() if effect.p_value is not None})
     judged = {
         variant: _judge(
             variant,
@@ -100,8 +98,7 @@ def decide(
         "rule": declared,
         "gates": checked,
         "primary": {
-            variant: {**_numbers(effect), "holm_p_value": p_values.get(variant)}
-            for variant, effect in primary.items()
+            variant: {**_numbers(effect), "holm_p_value": p_values.get(variant)} for variant, effect in primary.items()
         },
         "guardrails": {
             metric: {variant: _numbers(effect) for variant, effect in by_variant.items()}
@@ -142,11 +139,7 @@ def _judge(
 ) -> tuple[Verdict, list[str]]:
     """One variant by itself: its verdict, and a sentence for each thing that led to it."""
     reasons = [_primary_reason(variant, effect, holm_p_value, rule)]
-    harmed = [
-        metric
-        for metric, result in guardrails.items()
-        if _is_worse(result, rule.guardrails[metric], rule.alpha)
-    ]
+    harmed = [metric for metric, result in guardrails.items() if _is_worse(result, rule.guardrails[metric], rule.alpha)]
     unknown = [metric for metric, result in guardrails.items() if not _is_measured(result)]
     reasons += [f"{variant}: the guardrail {metric} is significantly worse." for metric in harmed]
     reasons += [f"{variant}: the guardrail {metric} could not be measured." for metric in unknown]
@@ -206,9 +199,7 @@ def _is_measured(effect: Effect | None) -> bool:
     """Whether a guardrail can be cleared; constant and equal in both arms (no crash anywhere) can."""
     if effect is None:
         return False
-    unchanged = (
-        effect.status == "zero_variance" and effect.mean is not None and effect.mean == effect.mean_control
-    )
+    unchanged = effect.status == "zero_variance" and effect.mean is not None and effect.mean == effect.mean_control
     return effect.status == "ok" or unchanged
 
 

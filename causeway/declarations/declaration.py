@@ -76,9 +76,7 @@ def _date_or_iso_text(value: object) -> object:
             return dt.date.fromisoformat(value)
         except ValueError:
             pass
-    raise PydanticCustomError(
-        "not_a_date", "{value} is not a date such as 2024-01-31", {"value": repr(value)}
-    )
+    raise PydanticCustomError("not_a_date", "{value} is not a date such as 2024-01-31", {"value": repr(value)})
 
 
 Text = Annotated[

@@ -71,9 +71,7 @@ class ExperimentSource(DeclaredPart):
 
     file: Text | None = Field(default=None, description="CSV, TSV, NDJSON or Parquet file")
     dataset: Text | None = Field(default=None, description="name of a built-in data set")
-    unit_id: Text | None = Field(
-        default=None, description="column of the unit's id; the row number when left out"
-    )
+    unit_id: Text | None = Field(default=None, description="column of the unit's id; the row number when left out")
     variant: Text = Field(description="column of the unit's variant")
     occurred_at: Text | None = Field(default=None, description="column of the time of assignment")
 
@@ -95,15 +93,11 @@ class ExperimentDeclaration(Declaration):
     variants: dict[Text, Weight] = Field(description="variants and their weights, such as {off: 1, on: 1}")
     control: Text = Field(description="the variant that the others are compared with")
     metrics: tuple[Metric, ...] = Field(description="what is measured: a list of at least one metric")
-    covariates: tuple[Text, ...] = Field(
-        default=(), description="what is known of a unit before it is assigned"
-    )
+    covariates: tuple[Text, ...] = Field(default=(), description="what is known of a unit before it is assigned")
     segments: tuple[Text, ...] = Field(default=(), description="categorical columns to report by")
     start: Date | None = Field(default=None, description="first day")
     end: Date | None = Field(default=None, description="last day")
-    salt: Text | None = Field(
-        default=None, description="text mixed into the hash of assignment; the key when left out"
-    )
+    salt: Text | None = Field(default=None, description="text mixed into the hash of assignment; the key when left out")
     decision: Decision = Field(default=Decision(), description="rule of decision")
     source: ExperimentSource | None = Field(
         default=None, description="table with one row per unit; the tenant's event stream when left out"
@@ -144,9 +138,7 @@ class ExperimentDeclaration(Declaration):
     def _weights_can_be_dealt(cls, variants: dict[str, float]) -> dict[str, float]:
         problems: list[tuple[Path, str]] = []
         if len(variants) < 2:
-            problems.append(
-                (("variants",), f"an experiment needs at least two variants, got {len(variants)}")
-            )
+            problems.append((("variants",), f"an experiment needs at least two variants, got {len(variants)}"))
         elif not any(weight > 0 for weight in variants.values()):
             problems.append((("variants",), "all weights are zero; at least one must be above zero"))
         reject(problems)
@@ -231,9 +223,7 @@ class ExperimentDeclaration(Declaration):
         taken = {source.variant: "variant"}
         if source.unit_id is not None:
             if source.unit_id == source.variant:
-                problems.append(
-                    (("source", "unit_id"), f"{source.unit_id!r} is the column of the variant as well")
-                )
+                problems.append((("source", "unit_id"), f"{source.unit_id!r} is the column of the variant as well"))
             taken[source.unit_id] = "unit's id"
         for index, metric in enumerate(info.data.get("metrics") or ()):
             if metric.column is None:

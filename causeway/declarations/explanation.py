@@ -53,9 +53,7 @@ def problems_of(error: ValidationError, model: type[BaseModel], text: YamlValues
     return list(found.values())
 
 
-def _explain(
-    details: ErrorDetails, model: type[BaseModel], text: YamlValues
-) -> Iterator[tuple[Path, Position, str]]:
+def _explain(details: ErrorDetails, model: type[BaseModel], text: YamlValues) -> Iterator[tuple[Path, Position, str]]:
     kind = details["type"]
     path = _written_path(details["loc"], text, keep_last=kind == "missing")
     if kind == "missing":

@@ -47,9 +47,7 @@ def read_declaration(text: str, name: str) -> AnyDeclaration:
         raise DeclarationError(name, [*found.problems, *problems_of(error, model, found)]) from None
     if found.problems:
         raise DeclarationError(name, found.problems)
-    lines = {path: at.line for path, at in found.values.items()} | {
-        path: at.line for path, at in found.keys.items()
-    }
+    lines = {path: at.line for path, at in found.values.items()} | {path: at.line for path, at in found.keys.items()}
     declaration.written_in(DeclaredAt(name, lines))
     return declaration
 

@@ -22,9 +22,7 @@ class Simulation(DeclaredPart):
     """A world whose truth is known."""
 
     world: Literal["pharma", "planner"] = Field(title="world", description="pharma or planner")
-    seed: Annotated[WholeNumber, Field(ge=0, lt=2**63)] = Field(
-        default=1, description="seed of the random numbers"
-    )
+    seed: Annotated[WholeNumber, Field(ge=0, lt=2**63)] = Field(default=1, description="seed of the random numbers")
     scale: Annotated[Number, Field(gt=0, le=100_000)] = Field(
         default=1.0, description="size, 1 being 1,000 health-care professionals and 5,000 patients"
     )

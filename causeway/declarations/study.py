@@ -33,18 +33,14 @@ def _column_or_propensity(value: object) -> object:
         return value
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1:
         return float(value)
-    raise PydanticCustomError(
-        "not_a_propensity", "expected a column, or one probability of treatment between 0 and 1"
-    )
+    raise PydanticCustomError("not_a_propensity", "expected a column, or one probability of treatment between 0 and 1")
 
 
 def _dot_or_edges(value: object) -> object:
     if value is None or isinstance(value, str):
         return value
     edges = isinstance(value, list | tuple) and all(
-        isinstance(edge, list | tuple)
-        and len(edge) == 2
-        and all(isinstance(end, str) and end for end in edge)
+        isinstance(edge, list | tuple) and len(edge) == 2 and all(isinstance(end, str) and end for end in edge)
         for edge in value
     )
     if edges:
@@ -98,9 +94,7 @@ class StudySource(DeclaredPart):
 
     file: Text | None = Field(default=None, description="CSV, TSV, NDJSON or Parquet file")
     event: Text | None = Field(default=None, description="type of the event that holds the columns")
-    unit_id: Text | None = Field(
-        default=None, description="column of the unit's id; the row number when left out"
-    )
+    unit_id: Text | None = Field(default=None, description="column of the unit's id; the row number when left out")
 
     @model_validator(mode="after")
     def _one_place(self) -> StudySource:
@@ -121,15 +115,11 @@ class StudyDeclaration(Declaration):
     unit: Text = Field(description="what a row is about, such as person")
     treatment: Treatment = Field(description="what was done: {column, values: {control, treated}}")
     outcome: Outcome = Field(description="what it may have changed: {column}")
-    confounders: tuple[Text, ...] = Field(
-        default=(), description="columns measured before treatment that affect both"
-    )
+    confounders: tuple[Text, ...] = Field(default=(), description="columns measured before treatment that affect both")
     instruments: tuple[Text, ...] = Field(
         default=(), description="columns that affect the treatment, and the outcome only through it"
     )
-    effect_modifiers: tuple[Text, ...] = Field(
-        default=(), description="columns that the effect may vary with"
-    )
+    effect_modifiers: tuple[Text, ...] = Field(default=(), description="columns that the effect may vary with")
     negative_controls: NegativeControls = Field(default=NegativeControls())
     clusters: Text | None = Field(default=None, description="column of the group that units come in")
     graph: Annotated[Prose | tuple[tuple[Text, Text], ...] | None, BeforeValidator(_dot_or_edges)] = Field(
@@ -207,9 +197,7 @@ class StudyDeclaration(Declaration):
     @classmethod
     def _late_needs_an_instrument(cls, target: str, info: ValidationInfo) -> str:
         if target == "LATE" and info.data.get("instruments") == ():
-            reject(
-                [(("target",), "LATE is the effect on those whom an instrument moves; declare instruments")]
-            )
+            reject([(("target",), "LATE is the effect on those whom an instrument moves; declare instruments")])
         return target
 
     @field_validator("source")

@@ -106,15 +106,11 @@ def read_yaml(text: str) -> YamlValues:
     if found.problems:
         return found
     if not documents:
-        found.problems.append(
-            Problem("", 1, 1, "the document is empty; expected a declaration that starts with kind:")
-        )
+        found.problems.append(Problem("", 1, 1, "the document is empty; expected a declaration that starts with kind:"))
     elif len(documents) > 1:
         second = Position.of(documents[1].start_mark)
         found.problems.append(
-            Problem(
-                "", second.line, second.column, "a second document starts here; a file holds one declaration"
-            )
+            Problem("", second.line, second.column, "a second document starts here; a file holds one declaration")
         )
     else:
         found.root = _Converter(found).convert(documents[0], ())
@@ -129,9 +125,7 @@ def _compose(text: str, found: YamlValues) -> list[yaml.Node]:
         while len(nodes) < 2 and loader.check_node():
             node = loader.get_node()
             # An empty document beside a real one (a leading or trailing ---) says nothing.
-            if node is not None and not (
-                isinstance(node, yaml.ScalarNode) and not node.style and node.value == ""
-            ):
+            if node is not None and not (isinstance(node, yaml.ScalarNode) and not node.style and node.value == ""):
                 nodes.append(node)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1

@@ -53,11 +53,7 @@ def read_dot(text: str) -> tuple[Edge, ...]:
     kinds = [kind for kind, _ in tokens]
     words = [word for _, word in tokens]
     start = words.index("{") if "{" in words else -1
-    if (
-        not tokens
-        or words[0].lower() not in ("digraph", "strict")
-        or "digraph" not in [w.lower() for w in words[:2]]
-    ):
+    if not tokens or words[0].lower() not in ("digraph", "strict") or "digraph" not in [w.lower() for w in words[:2]]:
         raise ValueError("the graph must be written in DOT and start with: digraph {")
     if start < 0 or words[-1] != "}" or words.count("{") != 1 or words.count("}") != 1:
         raise ValueError("the graph needs one pair of braces, without subgraphs")
@@ -125,9 +121,7 @@ def identify_by_adjustment(
     if not nx.is_directed_acyclic_graph(graph):
         return refused("the graph has a cycle")
     if not nx.has_path(graph, treatment, outcome):
-        return refused(
-            f"the graph has no path from {treatment} to {outcome}: it says that the effect is zero"
-        )
+        return refused(f"the graph has no path from {treatment} to {outcome}: it says that the effect is zero")
 
     unknown = tuple(name for name in measured if name not in graph)
     relevant = nx.ancestors(graph, treatment) | nx.ancestors(graph, outcome) | {outcome}

@@ -61,9 +61,7 @@ class DowhyRegression:
         graph = nx.DiGraph()
         graph.add_edges_from(_safe_edges(identification, nodes))
         with quiet():
-            self._model = CausalModel(
-                data=pd.DataFrame(columns), treatment="treatment", outcome="outcome", graph=graph
-            )
+            self._model = CausalModel(data=pd.DataFrame(columns), treatment="treatment", outcome="outcome", graph=graph)
             # The search for the largest set ends at once where one exists, and that was asked before; the
             # default also looks for the smallest one, through all subsets.
             self._estimand = self._model.identify_effect(method_name="maximal-adjustment")
@@ -113,9 +111,7 @@ class DowhyRegression:
         except (ValueError, np.linalg.LinAlgError) as problem:
             return Refutation(PLACEBO, LINEAR_REGRESSION, None, None, None, str(problem))
         if not (math.isfinite(new_effect) and math.isfinite(p_value)):
-            return Refutation(
-                PLACEBO, LINEAR_REGRESSION, None, None, None, "the shuffled effects do not vary"
-            )
+            return Refutation(PLACEBO, LINEAR_REGRESSION, None, None, None, "the shuffled effects do not vary")
         detail = (
             f"with the treatment shuffled {simulations} times the effect averages {new_effect:.4g} "
             f"(p = {p_value:.3f}; below {PROBLEM_ALPHA} means that effects are found where there are none)"

@@ -277,9 +277,7 @@ def _cautions(
         elif refutation.problem_found is None:
             cautions.append(f"{refutation.name} could not be carried out: {refutation.detail}")
     if groups is not None and groups.share_outside > DOUBTFUL_SHARE_OUTSIDE:
-        cautions.append(
-            f"weak overlap: {groups.share_outside:.0%} of the units have no counterpart in the other group"
-        )
+        cautions.append(f"weak overlap: {groups.share_outside:.0%} of the units have no counterpart in the other group")
     share_left_out = data.n_left_out / (data.n_left_out + len(data.outcome))
     if share_left_out > LARGE_SHARE_LEFT_OUT:
         cautions.append(f"{share_left_out:.0%} of the rows were left out because a value is missing")

@@ -113,9 +113,7 @@ def segment_effects(
     y = np.asarray(y, dtype=np.float64)
     lengths = {"y": len(y), "variant": len(arms), "segment_values": len(labels)}
     if len(set(lengths.values())) != 1 or (x is not None and len(x) != len(y)):
-        raise ValueError(
-            f"one row per unit is expected everywhere, got {lengths}, x: {None if x is None else len(x)}"
-        )
+        raise ValueError(f"one row per unit is expected everywhere, got {lengths}, x: {None if x is None else len(x)}")
     if control not in variants:
         raise ValueError(f"the control {control!r} is not one of the variants {list(variants)}")
     if x is not None and not np.isfinite(x).all():
@@ -158,9 +156,7 @@ def segment_effects(
             )
             effects = _pair_effects(pair, seed, alpha, model_y, settings)
             found |= {(level, arm): effect for level, effect in zip(pair.levels, effects, strict=True)}
-    return [
-        SegmentEffect(level, arm, found[level, arm]) for level in levels for arm in variants if arm != control
-    ]
+    return [SegmentEffect(level, arm, found[level, arm]) for level in levels for arm in variants if arm != control]
 
 
 def _cells(
@@ -173,9 +169,7 @@ def _cells(
     """What each level has to offer for one comparison."""
     n = np.bincount(level_of[treated], minlength=len(levels))
     n_control = np.bincount(level_of[~treated], minlength=len(levels))
-    by_size = sorted(
-        range(len(levels)), key=lambda position: (-(n[position] + n_control[position]), levels[position])
-    )
+    by_size = sorted(range(len(levels)), key=lambda position: (-(n[position] + n_control[position]), levels[position]))
     largest = set(by_size[:MAX_LEVELS])
     cells: list[_Cell] = []
     for position in range(len(levels)):
@@ -194,9 +188,7 @@ def _cells(
     return cells
 
 
-def _pair_effects(
-    pair: _Pair, seed: int, alpha: float, model_y: ModelY, settings: dict[str, Any]
-) -> list[Effect]:
+def _pair_effects(pair: _Pair, seed: int, alpha: float, model_y: ModelY, settings: dict[str, Any]) -> list[Effect]:
     with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         losses: dict[str, float] = {}
@@ -214,9 +206,7 @@ def _pair_effects(
         "folds": FOLDS,
         "variance": "hc3",
     }
-    return [
-        _level_effect(pair, residuals, position, alpha, described) for position in range(len(pair.levels))
-    ]
+    return [_level_effect(pair, residuals, position, alpha, described) for position in range(len(pair.levels))]
 
 
 def _first_stage_features(pair: _Pair) -> tuple[Array, Array]:
@@ -264,9 +254,7 @@ def _fit(pair: _Pair, learner: Learner, seed: int) -> _Residuals:
     )
 
 
-def _level_effect(
-    pair: _Pair, residuals: _Residuals, position: int, alpha: float, settings: dict[str, Any]
-) -> Effect:
+def _level_effect(pair: _Pair, residuals: _Residuals, position: int, alpha: float, settings: dict[str, Any]) -> Effect:
     """Standard error and means of one level from influence functions, for the effect that EconML found.
 
     The saturated final stage is one regression through the origin per level, effect = sum(t u) / sum(t t)
@@ -288,9 +276,7 @@ def _level_effect(
     of_treated = of_control + of_effect
     is_treated = treated == 1.0
     n, n_control = int(is_treated.sum()), int((~is_treated).sum())
-    from_treated, from_control = (
-        float(part @ part) for part in (of_effect[is_treated], of_effect[~is_treated])
-    )
+    from_treated, from_control = (float(part @ part) for part in (of_effect[is_treated], of_effect[~is_treated]))
     std_error = math.sqrt(from_treated + from_control)
     if std_error <= ROUNDING * float(np.std(y)):
         return Effect("zero_variance", n, n_control, settings=settings)

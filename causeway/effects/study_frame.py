@@ -160,9 +160,7 @@ def _declared_columns(
     available = list(frame.columns)
     absent = [name for name in names if available.count(name) != 1]
     if absent:
-        raise _Unanswerable(
-            Refusal("not_estimable", f"not in the data, or not just once: {', '.join(absent)}")
-        )
+        raise _Unanswerable(Refusal("not_estimable", f"not in the data, or not just once: {', '.join(absent)}"))
     columns: dict[str, pl.Series] = {}
     for name in names:
         series = _column(frame, name)
@@ -228,9 +226,7 @@ def _column(frame: pl.DataFrame | pd.DataFrame, name: str) -> pl.Series | None:
         else:
             # Anything but a plain number is taken value by value: pandas marks missing ones in five
             # different ways.
-            values = [
-                None if missing else value for value, missing in zip(column, column.isna(), strict=True)
-            ]
+            values = [None if missing else value for value, missing in zip(column, column.isna(), strict=True)]
             present = [value for value in values if value is not None]
             if all(isinstance(value, int | float | np.number | np.bool_) for value in present):
                 series = pl.Series(name, [None if v is None else float(v) for v in values], dtype=pl.Float64)

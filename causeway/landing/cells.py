@@ -126,9 +126,9 @@ def as_time(column: pl.Series) -> Parsed:
 def _parsed_times(column: pl.Series) -> pl.Series:
     parts = column.str.strip_chars().str.extract_groups(_TIME).struct.unnest()
     day, minute, second, fraction, _, sign, zone_hour, zone_minute = (pl.col(name) for name in parts.columns)
-    local = pl.concat_str(
-        day, pl.lit("T"), minute.fill_null("00:00"), second.fill_null(":00")
-    ).str.to_datetime("%Y-%m-%dT%H:%M:%S", time_unit="us", strict=False)
+    local = pl.concat_str(day, pl.lit("T"), minute.fill_null("00:00"), second.fill_null(":00")).str.to_datetime(
+        "%Y-%m-%dT%H:%M:%S", time_unit="us", strict=False
+    )
     micros = fraction.str.pad_end(6, "0").str.head(6).cast(pl.Int64).fill_null(0)
     offset = zone_hour.cast(pl.Int64).fill_null(0) * 60 + zone_minute.cast(pl.Int64).fill_null(0)
     signed = pl.when(sign == "-").then(-offset).otherwise(offset)
@@ -174,19 +174,13 @@ def json_safe(column: pl.Series) -> pl.Series:
     if column.dtype.is_decimal():
         return column.cast(pl.Float64)
     if column.dtype == pl.Object or (column.dtype.is_nested() and "Binary" in str(column.dtype)):
-        return pl.Series(
-            column.name, [None if cell is None else str(cell) for cell in column], dtype=pl.String
-        )
+        return pl.Series(column.name, [None if cell is None else str(cell) for cell in column], dtype=pl.String)
     return column
 
 
 def has_nul(column: pl.Series) -> pl.Series:
     """Where text has a NUL character, which Postgres cannot hold."""
-    return (
-        column.str.contains("\0", literal=True).fill_null(False)
-        if column.dtype == pl.String
-        else _nowhere(column)
-    )
+    return column.str.contains("\0", literal=True).fill_null(False) if column.dtype == pl.String else _nowhere(column)
 
 
 def is_blank(column: pl.Series) -> pl.Series:

@@ -73,9 +73,7 @@ def _header(data: bytes) -> tuple[str, list[str], int]:
     outside_quotes = "".join(text.split('"')[::2])
     separator = max(_SEPARATORS, key=outside_quotes.count)
     try:
-        names = [
-            name.strip() for name in next(csv.reader(io.StringIO(text), delimiter=separator, strict=True))
-        ]
+        names = [name.strip() for name in next(csv.reader(io.StringIO(text), delimiter=separator, strict=True))]
     except (csv.Error, StopIteration) as error:
         raise LandingError([f"the header cannot be read: {error}"]) from None
     names = [name or f"column_{index}" for index, name in enumerate(names, start=1)]
@@ -142,9 +140,7 @@ def _quotes_are_regular(buffer: npt.NDArray[np.uint8], quotes: Positions, separa
     return bool(np.all(opens[1:] | escaped) and opens[0] and np.all(closes[:-1] | escaped) and closes[-1])
 
 
-def _read_regular(
-    data: bytes, layout: _Layout, first: int, separator: str, names: list[str]
-) -> TableRead | None:
+def _read_regular(data: bytes, layout: _Layout, first: int, separator: str, names: list[str]) -> TableRead | None:
     body = layout.starts >= first
     starts, ends, fields = layout.starts[body], layout.ends[body], layout.fields[body]
     filled = ends > starts
@@ -231,9 +227,7 @@ def _parse_clean(data: bytes, separator: str, names: list[str]) -> pl.DataFrame:
     schema = dict.fromkeys(names, pl.String())
     if not data:
         return pl.DataFrame(schema=schema)
-    frame = pl.read_csv(
-        io.BytesIO(data), has_header=False, separator=separator, schema=schema, infer_schema=False
-    )
+    frame = pl.read_csv(io.BytesIO(data), has_header=False, separator=separator, schema=schema, infer_schema=False)
     return frame.with_columns(pl.when(pl.all() != "").then(pl.all()))
 
 
@@ -267,9 +261,7 @@ def _read_irregular(data: bytes, separator: str, names: list[str]) -> TableRead:
             continue
         text = _line_text(data[start : lines.at])
         if len(fields) != len(names):
-            bad_rows.append(
-                BadRow(row, "wrong_number_of_fields", _wrong_count(len(fields), len(names)), text)
-            )
+            bad_rows.append(BadRow(row, "wrong_number_of_fields", _wrong_count(len(fields), len(names)), text))
         elif "\0" in text:
             bad_rows.append(BadRow(row, "null_byte", "the row has a NUL byte in it", text))
         else:

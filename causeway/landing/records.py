@@ -182,9 +182,7 @@ def event_records(table: TableRead | pl.DataFrame, source: str, landed_at: dt.da
     times, sent = (as_time(sorting.column(name)) for name in ("occurred_at", "sent_at"))
     given_ids = as_text(sorting.column("event_id"))
     assigning = (kinds == ASSIGNMENT).fill_null(False)
-    experiments, variants = (
-        as_text(sorting.column(name)).set(~assigning, None) for name in ("experiment", "variant")
-    )
+    experiments, variants = (as_text(sorting.column(name)).set(~assigning, None) for name in ("experiment", "variant"))
     properties = stream_properties(frame, assigning)
     kept = sorting.refuse(
         [
@@ -194,9 +192,7 @@ def event_records(table: TableRead | pl.DataFrame, source: str, landed_at: dt.da
             *length_rules("event_id", given_ids),
             *length_rules("experiment", experiments),
             *length_rules("variant", variants),
-            Rule(
-                assigning & is_blank(experiments), "missing_experiment", "the assignment names no experiment"
-            ),
+            Rule(assigning & is_blank(experiments), "missing_experiment", "the assignment names no experiment"),
             Rule(assigning & is_blank(variants), "missing_variant", "the assignment names no variant"),
             Rule(properties.invalid, "bad_properties", "the properties are not one JSON object"),
             *nul_rules([kinds, given_ids, experiments, variants]),
@@ -333,13 +329,9 @@ def _study_columns(declaration: StudyDeclaration) -> list[tuple[str | None, Path
     return [(declaration.source.unit_id, ("source", "unit_id")), *declaration.columns.items()]
 
 
-def _require(
-    frame: pl.DataFrame, declaration: Declaration, needed: Sequence[tuple[str | None, Path]]
-) -> None:
+def _require(frame: pl.DataFrame, declaration: Declaration, needed: Sequence[tuple[str | None, Path]]) -> None:
     """Raise LandingError unless the frame has every column, saying where each missing one was declared."""
-    missing = [
-        (column, path) for column, path in needed if column is not None and column not in frame.columns
-    ]
+    missing = [(column, path) for column, path in needed if column is not None and column not in frame.columns]
     if not missing:
         return
     declared_at = declaration.declared_at

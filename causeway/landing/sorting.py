@@ -78,9 +78,7 @@ class Sorting:
             return UnitRows(kept, kept)
         same = pl.Series([""]).new_from_index(0, len(units))
         rows = (
-            pl.DataFrame(
-                {"row": self.row_numbers, "unit": units, "variant": same if variants is None else variants}
-            )
+            pl.DataFrame({"row": self.row_numbers, "unit": units, "variant": same if variants is None else variants})
             .with_row_index("index")
             .filter(kept)
             .with_columns(
@@ -121,12 +119,7 @@ class Sorting:
             if hit.any():
                 text = as_text(self.frame.get_column(name)).fill_null("NaN")
                 where = pl.select(pl.format("row {}, column ", self.row_numbers.filter(hit))).to_series()
-                rest = (
-                    where
-                    + f"{name!r}: '"
-                    + text.filter(hit).str.head(_SHOWN_CHARACTERS)
-                    + "' is not a number"
-                )
+                rest = where + f"{name!r}: '" + text.filter(hit).str.head(_SHOWN_CHARACTERS) + "' is not a number"
                 self._add(hit.arg_true(), "not_a_number", rest)
 
     def quarantine(self) -> pl.DataFrame:
@@ -185,9 +178,7 @@ def nul_rules(columns: Sequence[pl.Series]) -> list[Rule]:
     ]
 
 
-def time_rules(
-    name: str, times: pl.Series, landed_at: dt.datetime, written: pl.Series | None = None
-) -> list[Rule]:
+def time_rules(name: str, times: pl.Series, landed_at: dt.datetime, written: pl.Series | None = None) -> list[Rule]:
     """A time must be readable, and not lie further ahead than clocks and time zones explain."""
     value = as_text(times if written is None else written)
     latest = landed_at + FUTURE_TOLERANCE

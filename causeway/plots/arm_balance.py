@@ -23,9 +23,7 @@ def arm_balance_plot(
     figure, axes = new_figure(900, 150 + 46 * max(1, len(variants)))
     subtitle = f"{units:,} units"
     if p_value is not None:
-        subtitle += (
-            f"; sample ratio test p = {p_value:.3g}{': the shares are not as declared' if mismatch else ''}"
-        )
+        subtitle += f"; sample ratio test p = {p_value:.3g}{': the shares are not as declared' if mismatch else ''}"
     add_titles(axes, title, subtitle)
     for position, variant in enumerate(variants):
         observed = counts.get(variant, 0)

@@ -8,9 +8,7 @@ from causeway.plots.canvas import BLUE, GREY, INK, add_titles, new_figure, to_pn
 from causeway.twins.calibration_bins import CalibrationBin
 
 
-def calibration_plot(
-    bins: Sequence[CalibrationBin], *, title: str, unit: str, r_squared: float | None = None
-) -> bytes:
+def calibration_plot(bins: Sequence[CalibrationBin], *, title: str, unit: str, r_squared: float | None = None) -> bytes:
     """PNG of mean outcome by mean prediction, 95 % intervals, and the line on which a calibrated twin lies.
 
     `bins` come from `calibration_bins`; `unit` is that of the outcome; `r_squared` is out of fold.
@@ -22,9 +20,7 @@ def calibration_plot(
         subtitle += f"; out-of-fold R² = {r_squared:.3f}"
     add_titles(axes, title, subtitle)
     if not bins:
-        axes.annotate(
-            "no control unit has an outcome", (0.5, 0.5), xycoords="axes fraction", ha="center", color=INK
-        )
+        axes.annotate("no control unit has an outcome", (0.5, 0.5), xycoords="axes fraction", ha="center", color=INK)
     else:
         margins = [1.96 * (group.std_error or 0.0) for group in bins]
         predicted, observed = [group.predicted for group in bins], [group.observed for group in bins]

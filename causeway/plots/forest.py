@@ -52,9 +52,7 @@ def forest_plot(
             say_in_row(axes, position, row.status.replace("_", " ") if row.status != "ok" else "no number")
             continue
         half_width = (row.ci_high - row.ci_low) / 2
-        number, low, high = (
-            with_decimals(value, half_width) for value in (row.effect, row.ci_low, row.ci_high)
-        )
+        number, low, high = (with_decimals(value, half_width) for value in (row.effect, row.ci_low, row.ci_high))
         clear = row.ci_low > reference or row.ci_high < reference
         colour = BLUE if row.effect >= reference else VERMILION
         axes.plot([row.ci_low, row.ci_high], [position, position], color=colour, linewidth=2, zorder=2)
@@ -76,13 +74,7 @@ def forest_plot(
 
 
 def _limits(rows: Sequence[ForestRow], reference: float) -> tuple[float, float]:
-    bounds = [
-        bound
-        for row in rows
-        if row.status == "ok"
-        for bound in (row.ci_low, row.ci_high)
-        if bound is not None
-    ]
+    bounds = [bound for row in rows if row.status == "ok" for bound in (row.ci_low, row.ci_high) if bound is not None]
     low, high = min([*bounds, reference]), max([*bounds, reference])
     margin = 0.06 * (high - low) or 1.0
     return low - margin, high + margin

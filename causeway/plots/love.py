@@ -19,9 +19,7 @@ def love_plot(
     A covariate that does not vary has no difference (None) and is named in the subtitle. At most forty are
     drawn.
     """
-    differences = {
-        name: abs(value) for name, value in before.items() if value is not None and math.isfinite(value)
-    }
+    differences = {name: abs(value) for name, value in before.items() if value is not None and math.isfinite(value)}
     ordered = sorted(differences, key=lambda name: (-differences[name], name))[:MAX_COVARIATES]
     figure, axes = new_figure(760, 170 + 25 * max(1, len(ordered)))
     beyond = sum(value > IMBALANCED for value in differences.values())

@@ -42,9 +42,7 @@ def placebo_plot(
     }[problem_found]
     add_titles(axes, title, verdict if p_value is None else f"{verdict} (p = {p_value:.3f})")
     drawn = [0.0]
-    resolution = (
-        (ci_high - ci_low) / 2 if ci_low is not None and ci_high is not None else abs(new_effect or 0.0)
-    )
+    resolution = (ci_high - ci_low) / 2 if ci_low is not None and ci_high is not None else abs(new_effect or 0.0)
     if effect is None or ci_low is None or ci_high is None:
         say_in_row(axes, 0, "withheld")
     else:
@@ -73,6 +71,4 @@ def placebo_plot(
 
 
 def _label(axes: Any, text: str, x: float, y: float) -> None:
-    axes.annotate(
-        text, (x, y), xytext=(0, 9), textcoords="offset points", ha="center", fontsize=10, color=INK
-    )
+    axes.annotate(text, (x, y), xytext=(0, 9), textcoords="offset points", ha="center", fontsize=10, color=INK)

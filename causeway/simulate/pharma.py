@@ -165,9 +165,7 @@ def _lost(streams: Streams, hcp: Hcps, email: _Trial) -> NDArray[np.bool_]:
 
 
 def _trigger_rate(hcp: Hcps) -> NDArray[np.float64]:
-    per_90_days = (
-        TRIGGER_BASE + values_at(TRIGGER_BY_SPECIALTY, hcp.specialty) + values_at(TRIGGER_BY_TIER, hcp.tier)
-    )
+    per_90_days = TRIGGER_BASE + values_at(TRIGGER_BY_SPECIALTY, hcp.specialty) + values_at(TRIGGER_BY_TIER, hcp.tier)
     return per_90_days / 90
 
 
@@ -184,9 +182,7 @@ def _prescriptions(
     )
     rx = usual + triggered
     brand = hcp.brand[rx.unit]
-    extra_units = negative_binomial(
-        streams["prescribed units"], values_at(UNITS_PER_PRESCRIPTION, brand) - 1, 0.6
-    )
+    extra_units = negative_binomial(streams["prescribed units"], values_at(UNITS_PER_PRESCRIPTION, brand) - 1, 0.6)
     return record.events(
         "prescription",
         "rx",
@@ -262,9 +258,7 @@ def _emails(streams: Streams, record: Recorder, season: Season, hcp: Hcps, email
     )
 
 
-def _treatment_events(
-    streams: Streams, record: Recorder, season: Season, hcp: Hcps, patient: Patients
-) -> pl.DataFrame:
+def _treatment_events(streams: Streams, record: Recorder, season: Season, hcp: Hcps, patient: Patients) -> pl.DataFrame:
     rng = streams["treatment frailty"]
     rate = 5 / DAYS * np.exp(0.1 * (patient.severity - 5)) * frailty(rng, 1.2, len(patient.unit_ids))
     visits = arrive(streams["treatment events"], streams["treatment event times"], season, rate)
@@ -287,9 +281,7 @@ def _treatment_events(
     )
 
 
-def _journeys(
-    streams: Streams, record: Recorder, hcp: Hcps, patient: Patients
-) -> tuple[pl.DataFrame, StudyTruth]:
+def _journeys(streams: Streams, record: Recorder, hcp: Hcps, patient: Patients) -> tuple[pl.DataFrame, StudyTruth]:
     """The observational question.
 
     Engagement follows a logistic model of severity, age and insurance; treatment is initiated with a
@@ -343,9 +335,7 @@ def _aa_check_truth(season: Season, hcp: Hcps, check: _Trial) -> ExperimentTruth
         tuple(
             effect
             for metric, mean in expected.items()
-            for effect in average_effects(
-                metric, (AA_CHECK.control, mean), {AA_CHECK.variant: mean}, hcp.segments
-            )
+            for effect in average_effects(metric, (AA_CHECK.control, mean), {AA_CHECK.variant: mean}, hcp.segments)
         )
     )
 

@@ -22,9 +22,7 @@ class Streams:
     seed: int
 
     def __getitem__(self, name: str) -> np.random.Generator:
-        return np.random.default_rng(
-            np.random.SeedSequence(self.seed, spawn_key=(zlib.crc32(name.encode()),))
-        )
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(zlib.crc32(name.encode()),)))
 
 
 def scaled(units: int, scale: float) -> int:
@@ -63,8 +61,6 @@ def frailty(rng: np.random.Generator, shape: float, size: int) -> NDArray[np.flo
     return rng.gamma(shape, 1.0 / shape, size)
 
 
-def negative_binomial(
-    rng: np.random.Generator, mean: NDArray[np.float64], dispersion: float
-) -> NDArray[np.int64]:
+def negative_binomial(rng: np.random.Generator, mean: NDArray[np.float64], dispersion: float) -> NDArray[np.int64]:
     """Counts with this mean and variance mean + mean^2 / dispersion."""
     return rng.poisson(mean * frailty(rng, dispersion, len(mean)))

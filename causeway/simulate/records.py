@@ -82,9 +82,7 @@ class Recorder:
                 "sent_at": pl.Series(sent).cast(moment),
                 "properties": _as_json(properties, count),
             }
-        ).with_columns(
-            source=pl.lit(self.source), event_id=pl.Series(identifiers(prefix, count, 8)), type=pl.lit(kind)
-        )
+        ).with_columns(source=pl.lit(self.source), event_id=pl.Series(identifiers(prefix, count, 8)), type=pl.lit(kind))
 
 
 def identifiers(prefix: str, count: int, digits: int) -> pl.Series:

@@ -89,9 +89,7 @@ def two_arm_trial(
     by_segment = {"segment": segment_names}
     truth = ExperimentTruth(
         average_effects("outcome", ("control", expected), {"treatment": expected + shift}, by_segment)
-        + average_effects(
-            "converted", ("control", chance), {"treatment": chance + conversion_effect}, by_segment
-        )
+        + average_effects("converted", ("control", chance), {"treatment": chance + conversion_effect}, by_segment)
     )
     return SimulatedTrial(frame, truth)
 

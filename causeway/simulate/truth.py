@@ -130,9 +130,7 @@ def average_effects(
             for (level,), group in sorted(units.drop_nulls(name).partition_by(name, as_dict=True).items())
         ]
         effects += [
-            TrueEffect(
-                metric, segment, variant, control_key, _mean(rows_of["effect"]), _mean(rows_of["control"])
-            )
+            TrueEffect(metric, segment, variant, control_key, _mean(rows_of["effect"]), _mean(rows_of["control"]))
             for segment, rows_of in rows
         ]
     return tuple(effects)

@@ -6,9 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Status = Literal[
-    "ok", "no_units", "too_few_units", "zero_variance", "no_covariates", "not_estimable", "withheld"
-]
+Status = Literal["ok", "no_units", "too_few_units", "zero_variance", "no_covariates", "not_estimable", "withheld"]
 
 
 @dataclass(frozen=True, slots=True)

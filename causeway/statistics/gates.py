@@ -63,9 +63,7 @@ class TrialCounts:
             raise ValueError(f"a part is larger than the {self.total_units} units seen at all: {self}")
 
 
-def trial_gates(
-    counts: TrialCounts, *, tolerance: float = TOLERANCE, threshold: float = THRESHOLD
-) -> tuple[Gate, ...]:
+def trial_gates(counts: TrialCounts, *, tolerance: float = TOLERANCE, threshold: float = THRESHOLD) -> tuple[Gate, ...]:
     """All gates of a trial, in a fixed order; those of a metric are called "<check>:<metric>".
 
     tolerance: share of units up to which crossovers, unlisted variants and repeated rows are only a warning.
@@ -114,9 +112,7 @@ def crossover_gate(crossover_units: int, total_units: int, *, tolerance: float =
     )
 
 
-def unlisted_variant_gate(
-    unlisted: Mapping[str, int], total_units: int, *, tolerance: float = TOLERANCE
-) -> Gate:
+def unlisted_variant_gate(unlisted: Mapping[str, int], total_units: int, *, tolerance: float = TOLERANCE) -> Gate:
     """Units in a variant that was not declared: left out; a warning, and blocking above the tolerance."""
     n_unlisted = sum(unlisted.values())
     names = ", ".join(f"{variant} {n:,}" for variant, n in sorted(unlisted.items()) if n > 0)
@@ -163,17 +159,11 @@ def missing_outcome_gate(metric: str, by_variant: OutcomeCounts, *, threshold: f
     """
     missing = {variant: n_missing for variant, (_, n_missing, _) in by_variant.items()}
     sizes = {variant: n + n_missing for variant, (n, n_missing, _) in by_variant.items()}
-    shares = {
-        variant: missing[variant] / sizes[variant] if sizes[variant] else None for variant in by_variant
-    }
-    p_value = missing_shares_p_value(
-        {variant: (n, n_missing) for variant, (n, n_missing, _) in by_variant.items()}
-    )
+    shares = {variant: missing[variant] / sizes[variant] if sizes[variant] else None for variant in by_variant}
+    p_value = missing_shares_p_value({variant: (n, n_missing) for variant, (n, n_missing, _) in by_variant.items()})
     differential = p_value is not None and p_value < threshold
     lost, total = sum(missing.values()), sum(sizes.values())
-    by_arm = ", ".join(
-        f"{variant} {_percent(share)}" for variant, share in shares.items() if share is not None
-    )
+    by_arm = ", ".join(f"{variant} {_percent(share)}" for variant, share in shares.items() if share is not None)
     if total == 0:
         detail = f"There is no unit yet that could have an outcome for {metric}."
     elif lost == 0:

@@ -68,9 +68,7 @@ def sample_ratio_test(
     df = len(weighted) - 1
 
     if strays:
-        detail = (
-            f"{_listed(strays)} although the weight is 0: the assignment does not follow the declaration."
-        )
+        detail = f"{_listed(strays)} although the weight is 0: the assignment does not follow the declaration."
         return SampleRatio(0.0, False, None, df, units, expected, detail)
     if total == 0:
         detail = "No unit has been assigned yet: there is nothing to test and nothing to estimate."
@@ -89,9 +87,7 @@ def sample_ratio_test(
     else:
         method, p_value = "monte_carlo_multinomial", _monte_carlo_p_value(counts, shares)
     passed = p_value >= threshold
-    seen = ", ".join(
-        f"{variant} {units[variant]:,} (expected {expected[variant]:,.1f})" for variant in weighted
-    )
+    seen = ", ".join(f"{variant} {units[variant]:,} (expected {expected[variant]:,.1f})" for variant in weighted)
     verdict = "agree with" if passed else "contradict"
     detail = f"The units {verdict} the declared weights: {seen}; p = {p_value:.3g}, threshold {threshold:g}."
     return SampleRatio(p_value, passed, statistic, df, units, expected, detail, method)
@@ -117,9 +113,7 @@ def _monte_carlo_p_value(counts: NDArray[np.int64], shares: NDArray[np.float64])
 
 
 def _check(observed: Mapping[str, int], weights: Mapping[str, float]) -> None:
-    if not all(math.isfinite(weight) and weight >= 0 for weight in weights.values()) or not any(
-        weights.values()
-    ):
+    if not all(math.isfinite(weight) and weight >= 0 for weight in weights.values()) or not any(weights.values()):
         raise ValueError(f"weights must be numbers of at least 0, one of them above 0: {dict(weights)}")
     unknown = sorted(set(observed) - set(weights))
     if unknown:

@@ -73,9 +73,7 @@ class FoldedLevels:
     folded: int
 
 
-def design_matrix(
-    frame: pl.DataFrame, covariates: Sequence[str], *, max_levels: int = MAX_LEVELS
-) -> DesignMatrix:
+def design_matrix(frame: pl.DataFrame, covariates: Sequence[str], *, max_levels: int = MAX_LEVELS) -> DesignMatrix:
     """Encode the covariates of a wide frame (one row per unit) as one matrix of finite numbers.
 
     Numeric covariates: not-finite values count as missing, are replaced by the median of the others, and

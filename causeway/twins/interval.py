@@ -24,9 +24,7 @@ def prediction_interval(
     (4.0, 95.0)
     """
     if observed.shape != predicted.shape:
-        raise ValueError(
-            f"observed and predicted must have the same shape: {observed.shape} and {predicted.shape}"
-        )
+        raise ValueError(f"observed and predicted must have the same shape: {observed.shape} and {predicted.shape}")
     if not 0 < coverage < 1:
         raise ValueError(f"coverage must lie between 0 and 1: {coverage}")
     residuals = np.sort(observed - predicted)

@@ -96,16 +96,11 @@ def fit_prognostic(
         trainable[order],
     )
     fold = unit_folds(ids[order], seed=seed, folds=folds)
-    if (
-        min(int((trainable & (fold != k) & (fold != (k + 1) % folds)).sum()) for k in range(folds))
-        < MIN_FOLD_TRAINING
-    ):
+    if min(int((trainable & (fold != k) & (fold != (k + 1) % folds)).sum()) for k in range(folds)) < MIN_FOLD_TRAINING:
         return PrognosticFit("too_few_units", n_train)
 
     with one_thread():
-        squared_errors, counts = _validation_errors(
-            x, y, trainable=trainable, fold=fold, folds=folds, seed=seed
-        )
+        squared_errors, counts = _validation_errors(x, y, trainable=trainable, fold=fold, folds=folds, seed=seed)
         chosen = [_best(squared_errors[:, k] / max(1, counts[k])) for k in range(folds)]
         models = [_fit(chosen[k], x, y, trainable & (fold != k), seed) for k in range(folds)]
         scores = np.empty(len(y))
@@ -115,11 +110,7 @@ def fit_prognostic(
         losses = squared_errors.sum(axis=1) / counts.sum()
         overall = _best(losses)
         final = _fit(overall, x, y, trainable, seed)
-        names = (
-            list(feature_names)
-            if feature_names is not None
-            else [f"x{column}" for column in range(x.shape[1])]
-        )
+        names = list(feature_names) if feature_names is not None else [f"x{column}" for column in range(x.shape[1])]
         importances = _importances(models, x, y, trainable=trainable, fold=fold, seed=seed)
 
     observed = y[trainable]
@@ -148,18 +139,13 @@ def unit_folds(unit_ids: Sequence[str] | npt.NDArray[Any], *, seed: int, folds: 
     """
     prefix = f"prognostic:{seed}:"
     return np.fromiter(
-        (
-            int.from_bytes(blake2b((prefix + str(unit)).encode(), digest_size=8).digest()) % folds
-            for unit in unit_ids
-        ),
+        (int.from_bytes(blake2b((prefix + str(unit)).encode(), digest_size=8).digest()) % folds for unit in unit_ids),
         dtype=np.int64,
         count=len(unit_ids),
     )
 
 
-def _check(
-    x: Array, y: Array, is_control: npt.NDArray[np.bool_], ids: npt.NDArray[np.str_], folds: int
-) -> None:
+def _check(x: Array, y: Array, is_control: npt.NDArray[np.bool_], ids: npt.NDArray[np.str_], folds: int) -> None:
     if x.ndim != 2:
         raise ValueError(f"x must be (units, columns), it has {x.ndim} dimensions")
     lengths = {"x": len(x), "y": len(y), "is_control": len(is_control), "unit_ids": len(ids)}

@@ -85,9 +85,7 @@ def upgrade() -> None:
         tenant_id(),
         text("landing_id", "id of the landing"),
         text("source", "the source that was landed"),
-        text(
-            "mode", "append: new rows join the old; snapshot: the file replaces what the source said before"
-        ),
+        text("mode", "append: new rows join the old; snapshot: the file replaces what the source said before"),
         text("content_hash", "hash of the content that was read"),
         flag("accepted", "whether the file's rows were stored"),
         count("events", "rows stored in raw.events"),

@@ -100,8 +100,7 @@ def honest_status(table: str, *numbers: str) -> list[sa.CheckConstraint]:
     return [
         sa.CheckConstraint(f"status IN {STATUSES}", name=f"{table}_status"),
         sa.CheckConstraint(
-            "CASE WHEN status = 'ok' THEN effect IS NOT NULL"
-            f" ELSE num_nonnulls({', '.join(numbers)}) = 0 END",
+            f"CASE WHEN status = 'ok' THEN effect IS NOT NULL ELSE num_nonnulls({', '.join(numbers)}) = 0 END",
             name=f"{table}_no_number_without_ok",
         ),
     ]

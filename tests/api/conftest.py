@@ -215,8 +215,7 @@ def world(database: Settings) -> Iterator[World]:
             world.execute(f"create table {table} ({columns})")
             world.execute(f"alter table {table} enable row level security, force row level security")
             world.execute(
-                f"create policy tenant_isolation on {table}"
-                " using (tenant_id = current_setting('app.tenant_id', true))"
+                f"create policy tenant_isolation on {table} using (tenant_id = current_setting('app.tenant_id', true))"
             )
             world.execute(f"create policy pipeline_all_tenants on {table} to causeway_pipeline using (true)")
             world.execute(f"grant select on {table} to causeway_api")

@@ -47,9 +47,7 @@ def test_every_route_of_the_application_is_in_the_list_above(acme):
             filled = path
             for name, value in names.items():
                 filled = filled.replace(name, value)
-            assert path in open_routes or (method, filled) in tried, (
-                f"{method} {path} is not tried without a key"
-            )
+            assert path in open_routes or (method, filled) in tried, f"{method} {path} is not tried without a key"
 
 
 def test_a_key_opens_by_either_header(served):
@@ -113,6 +111,4 @@ def test_the_tenant_of_a_key_may_hold_underscores(served, database, world):
     world.declare("acme", "ours")
     client = httpx.Client(base_url=served.url, headers={"X-API-Key": new_key(database, "acme_north_1").key})
     with client:
-        assert [row["experiment"] for row in client.get("/v1/experiments").json()["experiments"]] == [
-            "theirs"
-        ]
+        assert [row["experiment"] for row in client.get("/v1/experiments").json()["experiments"]] == ["theirs"]

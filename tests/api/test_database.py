@@ -36,9 +36,7 @@ def test_a_query_sees_its_tenant_alone_even_if_it_names_none(api_settings):
     """The query has no condition on the tenant: row-level security alone answers, in the same statement."""
 
     async def work(database):
-        return [
-            await database.read(tenant).fetch_value(NAMES) for tenant in ("acme", "globex", "acme", "nobody")
-        ]
+        return [await database.read(tenant).fetch_value(NAMES) for tenant in ("acme", "globex", "acme", "nobody")]
 
     acme, globex, again, nobody = asyncio.run(with_database(api_settings, work))
     assert acme == again == ["acme-0", "acme-1", "acme-2"]
@@ -64,8 +62,7 @@ def test_a_read_session_cannot_write(api_settings):
         async with database._reading.acquire() as connection, connection.transaction():
             await connection.execute("select set_config('app.tenant_id', 'acme', true)")
             await connection.execute(
-                "insert into raw.quarantine (tenant_id, source, code, reason, record)"
-                " values ('acme', '', '', '', '')"
+                "insert into raw.quarantine (tenant_id, source, code, reason, record) values ('acme', '', '', '', '')"
             )
 
     async def change_its_mode(database):

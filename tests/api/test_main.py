@@ -44,9 +44,7 @@ def run(capsys, *arguments):
 
 def test_it_imports_neither_the_graph_nor_an_estimator():
     program = "import sys, api.__main__, api.app, uvicorn; print(*sys.modules)"
-    modules = subprocess.run(
-        [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True
-    )
+    modules = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in modules.stdout.split()}
     assert {"api", "causeway", "fastapi"} <= loaded
     assert not loaded & set(HEAVY)

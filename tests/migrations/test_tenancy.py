@@ -24,8 +24,7 @@ ASSIGNMENT = (
     " variant) VALUES (%s, 's', %s, 'assignment', %s, now(), 'e', 'a')"
 )
 EXPERIMENT = (
-    "INSERT INTO registry.experiments (tenant_id, key, declaration, declaration_hash)"
-    " VALUES (%s, %s, '{}', 'h')"
+    "INSERT INTO registry.experiments (tenant_id, key, declaration, declaration_hash) VALUES (%s, %s, '{}', 'h')"
 )
 
 
@@ -60,9 +59,7 @@ def column(connection: Connection, query: str) -> list[Any]:
 
 
 class TestEveryTable:
-    def test_has_a_tenant_and_forced_row_level_security_with_the_two_policies(
-        self, postgres: PostgresClient
-    ) -> None:
+    def test_has_a_tenant_and_forced_row_level_security_with_the_two_policies(self, postgres: PostgresClient) -> None:
         tables = postgres.fetch_all(
             """
             SELECT c.oid::regclass::text, c.relrowsecurity, c.relforcerowsecurity,
@@ -202,10 +199,7 @@ class TestWriting:
     ) -> None:
         for inserted in (1, 0):
             assert api.execute(EVENT + " ON CONFLICT DO NOTHING", ("acme", "twice", "u")).rowcount == inserted
-            assert (
-                api.execute(ASSIGNMENT + " ON CONFLICT DO NOTHING", ("acme", "twice", "v")).rowcount
-                == inserted
-            )
+            assert api.execute(ASSIGNMENT + " ON CONFLICT DO NOTHING", ("acme", "twice", "v")).rowcount == inserted
         assert postgres.fetch_one("SELECT count(*) FROM raw.events WHERE event_id = 'twice'") == (1,)
 
     @pytest.mark.parametrize("statement", [EVENT, ASSIGNMENT])
@@ -245,9 +239,7 @@ class TestWriting:
     )
     def test_sql_in_an_id_is_an_id(self, api: Connection, postgres: PostgresClient, attack: str) -> None:
         api.execute(EVENT, ("acme", attack[:50], attack))
-        found = postgres.fetch_one(
-            "SELECT unit_id, tenant_id FROM raw.events WHERE event_id = %s", (attack[:50],)
-        )
+        found = postgres.fetch_one("SELECT unit_id, tenant_id FROM raw.events WHERE event_id = %s", (attack[:50],))
         assert found == (attack, "acme")
 
     @pytest.mark.parametrize(
@@ -261,8 +253,7 @@ class TestWriting:
             " VALUES ('acme', 'l', 's', 'append', 'h', true, 0, 0, 0, 0)",
             "UPDATE registry.experiments SET tenant_id = 'acme' WHERE tenant_id = 'globex'",
             "DELETE FROM registry.experiments",
-            "INSERT INTO registry.principals (tenant_id, key_id, key_hash, role)"
-            " VALUES ('acme', 'k', 'h', 'admin')",
+            "INSERT INTO registry.principals (tenant_id, key_id, key_hash, role) VALUES ('acme', 'k', 'h', 'admin')",
             "UPDATE registry.principals SET role = 'admin'",
             "INSERT INTO registry.tenants (tenant_id) VALUES ('acme2')",
             "INSERT INTO decisions.experiment_decisions SELECT",

@@ -216,9 +216,7 @@ class TestAsAnOrdinaryUser:
             pytest.skip("the other tests ran as an ordinary user already")
         try:
             account = pwd.getpwnam("nobody")
-            subprocess.run(
-                [sys.executable, "-c", "import psycopg"], user="nobody", check=True, capture_output=True
-            )
+            subprocess.run([sys.executable, "-c", "import psycopg"], user="nobody", check=True, capture_output=True)
         except (KeyError, OSError, subprocess.SubprocessError):
             pytest.skip("no ordinary user here may run this Python")
         home.parent.chmod(0o755)
@@ -236,6 +234,4 @@ class TestAsAnOrdinaryUser:
         os.chown(home, 0, 0)
         holder = Holder(home, user=user)
         assert holder.process.wait(timeout=30) == 1
-        assert (
-            "set CAUSEWAY_HOME to a folder that belongs to this user" in holder.complaint().splitlines()[-1]
-        )
+        assert "set CAUSEWAY_HOME to a folder that belongs to this user" in holder.complaint().splitlines()[-1]

@@ -57,9 +57,7 @@ def test_the_first_run_makes_everything_and_the_second_nothing(unmigrated: Setti
 
     lines.clear()
     second = migrate(unmigrated, lines.append, tenants=["default", "acme"])
-    assert second == replace(
-        first, created_databases=(), created_roles=(), revision_before=first.revision, new_keys=()
-    )
+    assert second == replace(first, created_databases=(), created_roles=(), revision_before=first.revision, new_keys=())
     assert not second.changed
     assert lines == []
 
@@ -102,9 +100,7 @@ def test_a_database_that_is_newer_than_the_code_is_left_alone(unmigrated: Settin
     migrate(unmigrated)
     with connect(unmigrated.address("causeway_owner"), autocommit=True) as owner:
         owner.execute("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(
-        DatabaseProblem, match=r"revision 9999, newer than this code \(0\d+\): update the code"
-    ):
+    with pytest.raises(DatabaseProblem, match=r"revision 9999, newer than this code \(0\d+\): update the code"):
         migrate(unmigrated)
 
 
@@ -112,9 +108,7 @@ def test_an_extension_that_the_server_lacks_is_named_in_one_line(database: Setti
     with pytest.raises(DatabaseProblem) as refused:
         migration.create_extension(database, "vector_that_was_never_installed")
     said = str(refused.value)
-    assert said.startswith(
-        "CREATE EXTENSION vector_that_was_never_installed failed: install pgvector on the server"
-    )
+    assert said.startswith("CREATE EXTENSION vector_that_was_never_installed failed: install pgvector on the server")
     assert "\n" not in said
 
 
@@ -249,9 +243,7 @@ class TestAnExternalServer:
             )
         assert seen == (1,)
 
-    def test_an_administrator_who_cannot_let_it_see_them_is_told_what_to_ask_for(
-        self, external: Settings
-    ) -> None:
+    def test_an_administrator_who_cannot_let_it_see_them_is_told_what_to_ask_for(self, external: Settings) -> None:
         migrate(external)
         manager = replace(external.admin_address(), user="clerk", password="c")
         with connect(external.admin_address(), autocommit=True) as boss:
@@ -263,9 +255,7 @@ class TestAnExternalServer:
             migrate(replace(external, admin=manager))
         migrate(external)
 
-    def test_an_administrator_without_superpowers_migrates_where_pgvector_is_ready(
-        self, external: Settings
-    ) -> None:
+    def test_an_administrator_without_superpowers_migrates_where_pgvector_is_ready(self, external: Settings) -> None:
         """As on a managed server, where the extension is made available by its operator."""
         migrate(external)
         with connect(external.admin_address(), autocommit=True) as boss:
@@ -284,9 +274,7 @@ class TestAnExternalServer:
     def test_passwords_reach_the_server_as_verifiers_only(self, external: Settings) -> None:
         migrate(external)
         with connect(external.admin_address(), autocommit=True) as boss:
-            stored = boss.execute(
-                "SELECT rolpassword FROM pg_authid WHERE rolname = 'causeway_api'"
-            ).fetchone()
+            stored = boss.execute("SELECT rolpassword FROM pg_authid WHERE rolname = 'causeway_api'").fetchone()
         assert stored is not None
         assert stored[0].startswith("SCRAM-SHA-256$")
 

@@ -138,9 +138,7 @@ class TestRead:
         assert frame.row(0) == (None, None, None, None, None, None, "")
 
     @pytest.mark.parametrize("expression", ["null::text", "''", "null::int"])
-    def test_rows_of_a_single_empty_value_are_all_there(
-        self, postgres: PostgresClient, expression: str
-    ) -> None:
+    def test_rows_of_a_single_empty_value_are_all_there(self, postgres: PostgresClient, expression: str) -> None:
         assert postgres.read(f"SELECT {expression} AS only FROM generate_series(1, 3)").height == 3
 
     def test_no_rows_give_an_empty_frame_of_the_same_types(self, postgres: PostgresClient) -> None:
@@ -154,9 +152,7 @@ class TestRead:
         assert postgres.read("SELECT %(said)s AS said", {"said": attack})["said"].to_list() == [attack]
         assert postgres.read("SELECT 'a%b' AS percent, 5 % 3 AS remainder").row(0) == ("a%b", 2)
 
-    def test_a_query_may_end_in_a_semicolon_or_a_comment_and_keeps_its_order(
-        self, postgres: PostgresClient
-    ) -> None:
+    def test_a_query_may_end_in_a_semicolon_or_a_comment_and_keeps_its_order(self, postgres: PostgresClient) -> None:
         query = "SELECT g FROM generate_series(1, 5) AS g ORDER BY g DESC -- downwards\n;"
         assert postgres.read(query)["g"].to_list() == [5, 4, 3, 2, 1]
 
@@ -175,8 +171,7 @@ class TestRead:
     def test_two_hundred_thousand_rows_are_read_in_seconds(self, postgres: PostgresClient) -> None:
         started = time.monotonic()
         frame = postgres.read(
-            "SELECT g AS a, 'unit ' || g AS b, g / 7.0::float8 AS c, now() AS d"
-            " FROM generate_series(1, 200000) AS g"
+            "SELECT g AS a, 'unit ' || g AS b, g / 7.0::float8 AS c, now() AS d FROM generate_series(1, 200000) AS g"
         )
         assert frame.height == 200_000
         assert frame["c"][-1] == 200_000 / 7.0
@@ -191,9 +186,7 @@ class TestRoundTrip:
         ),
         numbers=st.lists(st.none() | st.floats(allow_nan=False), max_size=8),
     )
-    @hypothesis_settings(
-        max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-    )
+    @hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_text_and_floats_come_back_bit_for_bit(
         self, postgres: PostgresClient, text: list[str | None], numbers: list[float | None]
     ) -> None:
@@ -236,9 +229,7 @@ class TestRoundTrip:
         assert postgres.read("SELECT occurred_at FROM raw.events WHERE event_id = 't1'").item() == NOON
 
     def test_small_floats_and_categories_keep_their_value(self, postgres: PostgresClient) -> None:
-        frame = scores({"a": 0.1}).with_columns(
-            pl.col("score").cast(pl.Float32), pl.col("metric").cast(pl.Categorical)
-        )
+        frame = scores({"a": 0.1}).with_columns(pl.col("score").cast(pl.Float32), pl.col("metric").cast(pl.Categorical))
         postgres.replace_partition(SCORES, frame, PARTITION)
         assert postgres.read(f"SELECT metric, score FROM {SCORES}").row(0) == (
             "m",
@@ -255,9 +246,7 @@ class TestRoundTrip:
             pl.Series([dt.datetime(2024, 1, 1)]),
         ],
     )
-    def test_a_column_without_a_form_in_postgres_is_refused(
-        self, postgres: PostgresClient, column: pl.Series
-    ) -> None:
+    def test_a_column_without_a_form_in_postgres_is_refused(self, postgres: PostgresClient, column: pl.Series) -> None:
         with pytest.raises(TypeError, match="score"):
             postgres.replace_partition(SCORES, scores({"a": 1.0}).with_columns(score=column), PARTITION)
 
@@ -268,9 +257,7 @@ class TestReplacePartition:
         postgres.replace_partition(SCORES, scores({"a": 9.0}), {**PARTITION, "experiment": "other"})
         postgres.replace_partition(SCORES, scores({"a": 8.0}), {**PARTITION, "tenant_id": "globex"})
         assert postgres.replace_partition(SCORES, scores({"c": 3.0}), PARTITION) == 1
-        rows = postgres.fetch_all(
-            f"SELECT tenant_id, experiment, unit_id, score FROM {SCORES} ORDER BY score"
-        )
+        rows = postgres.fetch_all(f"SELECT tenant_id, experiment, unit_id, score FROM {SCORES} ORDER BY score")
         assert rows == [("acme", "e", "c", 3.0), ("globex", "e", "a", 8.0), ("acme", "other", "a", 9.0)]
 
     def test_an_empty_frame_empties_the_partition(self, postgres: PostgresClient) -> None:
@@ -278,9 +265,7 @@ class TestReplacePartition:
         assert postgres.replace_partition(SCORES, scores({}), PARTITION) == 0
         assert postgres.fetch_one(f"SELECT count(*) FROM {SCORES}") == (0,)
 
-    def test_a_row_outside_the_partition_is_refused_before_anything_happens(
-        self, postgres: PostgresClient
-    ) -> None:
+    def test_a_row_outside_the_partition_is_refused_before_anything_happens(self, postgres: PostgresClient) -> None:
         postgres.replace_partition(SCORES, scores({"a": 1.0}), PARTITION)
         stray = scores({"b": 2.0, "c": 3.0}).with_columns(tenant_id=pl.Series(["acme", "globex"]))
         with pytest.raises(ValueError, match=r"1 rows .* lie outside .* 'globex'"):
@@ -357,8 +342,7 @@ class TestReplacePartition:
     def test_two_writers_of_one_partition_leave_the_rows_of_one(self, postgres: PostgresClient) -> None:
         many = [scores({f"{writer}-{unit}": float(writer) for unit in range(500)}) for writer in range(4)]
         writers = [
-            threading.Thread(target=postgres.replace_partition, args=(SCORES, frame, PARTITION))
-            for frame in many
+            threading.Thread(target=postgres.replace_partition, args=(SCORES, frame, PARTITION)) for frame in many
         ]
         for writer in writers:
             writer.start()
@@ -391,9 +375,7 @@ class TestAppend:
     ) -> None:
         assert postgres.append("raw.events", events("a", "b", "a", source="twice")) == AppendResult(2, 1)
         assert postgres.append("raw.events", events("b", "c", source="twice")) == AppendResult(1, 1)
-        assert postgres.append("raw.events", events("a", source="twice", tenant="globex")) == AppendResult(
-            1, 0
-        )
+        assert postgres.append("raw.events", events("a", source="twice", tenant="globex")) == AppendResult(1, 0)
         assert postgres.append("raw.events", events()) == AppendResult(0, 0)
 
     def test_rows_are_numbered_in_the_order_of_the_frame(self, postgres: PostgresClient) -> None:
@@ -402,23 +384,17 @@ class TestAppend:
         stored = postgres.read("SELECT event_id FROM raw.events WHERE source = 'order' ORDER BY seq")
         assert stored["event_id"].to_list() == names
 
-    def test_several_tables_are_appended_to_in_one_transaction_or_none(
-        self, postgres: PostgresClient
-    ) -> None:
+    def test_several_tables_are_appended_to_in_one_transaction_or_none(self, postgres: PostgresClient) -> None:
         with pytest.raises(psycopg.errors.NotNullViolation), postgres.transaction() as transaction:
             transaction.append("raw.events", events("a", source="both"))
-            transaction.append(
-                "raw.assignments", events("a", source="both").with_columns(experiment=pl.lit("e"))
-            )
+            transaction.append("raw.assignments", events("a", source="both").with_columns(experiment=pl.lit("e")))
         assert postgres.fetch_one("SELECT count(*) FROM raw.events WHERE source = 'both'") == (0,)
 
 
 class TestContentHash:
     ROWS: ClassVar = {"a": 1.0, "b": -0.0, "c": None, "d": 1e-300}
 
-    def hash_of(
-        self, postgres: PostgresClient, values: dict[str, float | None], provenance: str = "p"
-    ) -> str:
+    def hash_of(self, postgres: PostgresClient, values: dict[str, float | None], provenance: str = "p") -> str:
         frame = scores(values).with_columns(provenance_id=pl.lit(provenance))
         postgres.replace_partition(SCORES, frame, PARTITION)
         return postgres.content_hash(SCORES, PARTITION)
@@ -453,9 +429,7 @@ class TestContentHash:
             frame = pl.DataFrame({"source": [source] * times, "code": "c", "reason": "r", "record": "{}"})
             frame = frame.with_columns(tenant_id=pl.lit("acme"))
             postgres.append("raw.quarantine", frame)
-            return postgres.content_hash(
-                "raw.quarantine", {"source": source}, ["seq", "received_at", "source"]
-            )
+            return postgres.content_hash("raw.quarantine", {"source": source}, ["seq", "received_at", "source"])
 
         assert len({quarantined(times) for times in (1, 2, 3)}) == 3
 
@@ -474,9 +448,7 @@ class TestContentHash:
             hashes.add(postgres.content_hash("experiments.health", PARTITION))
         assert len(hashes) == 2
 
-    def test_an_empty_partition_has_a_hash_and_a_table_without_columns_none(
-        self, postgres: PostgresClient
-    ) -> None:
+    def test_an_empty_partition_has_a_hash_and_a_table_without_columns_none(self, postgres: PostgresClient) -> None:
         assert postgres.content_hash(SCORES, {"tenant_id": "nobody"}) == postgres.content_hash(
             SCORES, {"experiment": "x"}
         )
@@ -504,9 +476,7 @@ class TestNames:
 
 
 class TestScratchCopy:
-    def test_a_scratch_copy_is_written_apart_and_leaves_nothing_behind(
-        self, postgres: PostgresClient
-    ) -> None:
+    def test_a_scratch_copy_is_written_apart_and_leaves_nothing_behind(self, postgres: PostgresClient) -> None:
         postgres.replace_partition(SCORES, scores({"a": 1.0}), PARTITION)
         scratch = postgres.with_prefix("again_")
         scratch.create_scratch()
@@ -527,7 +497,5 @@ class TestScratchCopy:
     def test_without_a_prefix_nothing_can_be_dropped(self, postgres: PostgresClient) -> None:
         with pytest.raises(ValueError, match="prefix"):
             postgres.drop_scratch()
-        found = postgres.fetch_one(
-            "SELECT count(*) FROM pg_namespace WHERE nspname = ANY(%s)", (list(STAGES),)
-        )
+        found = postgres.fetch_one("SELECT count(*) FROM pg_namespace WHERE nspname = ANY(%s)", (list(STAGES),))
         assert found == (len(STAGES),)

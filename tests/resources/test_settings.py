@@ -150,7 +150,5 @@ def test_settings_and_migration_load_neither_dagster_nor_polars() -> None:
         "import sys, resources.settings, resources.embedded_postgres, resources.migration;"
         "print([name for name in ('dagster', 'polars', 'sqlalchemy', 'alembic') if name in sys.modules])"
     )
-    shown = subprocess.run(
-        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
-    )
+    shown = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

@@ -124,9 +124,7 @@ def test_another_tenants_assignments_and_experiments_do_not_exist(acme, globex, 
     assert acme.get("/v1/assignments/shared").status_code == 404
     assert ask(acme, "own", "shared").status_code == 404
     ask(acme, "checkout", "shared")
-    assert [row["experiment"] for row in globex.get("/v1/assignments/shared").json()["assignments"]] == [
-        "own"
-    ]
+    assert [row["experiment"] for row in globex.get("/v1/assignments/shared").json()["assignments"]] == ["own"]
     assert len(stored(world, "acme", "shared")) == len(stored(world, "globex", "shared")) == 1
 
 

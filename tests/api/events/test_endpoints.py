@@ -70,9 +70,7 @@ def test_of_equal_ids_in_one_batch_the_first_counts(acme, world):
         event(2, source="same"),
     ]
     assert outcomes(acme, batch) == ["accepted", "duplicate", "accepted"]
-    assert world.rows("select unit_id from raw.events where source = 'same' and event_id = 'e1'") == [
-        ("first",)
-    ]
+    assert world.rows("select unit_id from raw.events where source = 'same' and event_id = 'e1'") == [("first",)]
 
 
 def test_equal_ids_of_two_sources_or_tenants_are_two_events(acme, globex):
@@ -165,9 +163,7 @@ def test_a_batch_holds_one_to_a_thousand_events(acme, world):
 
 def test_sql_in_an_event_is_text(acme, world):
     text = "x'); delete from raw.events; --"
-    assert outcomes(
-        acme, [event(1, source=text, id=text, type=text, unit_id=text, properties={text: text})]
-    ) == ["accepted"]
-    assert world.rows("select event_id, properties from raw.events where source = %s", text) == [
-        (text, {text: text})
+    assert outcomes(acme, [event(1, source=text, id=text, type=text, unit_id=text, properties={text: text})]) == [
+        "accepted"
     ]
+    assert world.rows("select event_id, properties from raw.events where source = %s", text) == [(text, {text: text})]

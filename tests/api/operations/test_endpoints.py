@@ -17,9 +17,7 @@ def test_metrics_count_by_route_and_name_no_tenant_key_or_experiment(acme, stran
     acme.get("/v1/nothing/very-secret")
     stranger.get("/v1/experiments/very-secret")
     text = stranger.get("/metrics").text
-    counted = re.search(
-        r'causeway_api_requests_total{method="GET",route="([^"]*results)",status="200"} (\S+)', text
-    )
+    counted = re.search(r'causeway_api_requests_total{method="GET",route="([^"]*results)",status="200"} (\S+)', text)
     # The second and third answers were kept ones: they count under the same route.
     assert counted is not None and counted.groups() == ("/v1/experiments/{key}/results", "3.0")
     assert 'route="unmatched",status="404"' in text

@@ -11,9 +11,7 @@ from api.studies.models import StudyResults
 def studies(world):
     """acme: credible (two methods), refuted (withheld), fresh (declared only); globex: own."""
     for tenant, key in (("acme", "credible"), ("acme", "refuted"), ("acme", "fresh"), ("globex", "own")):
-        world.insert(
-            "registry.studies", tenant_id=tenant, key=key, declaration={"key": key}, declaration_hash="h"
-        )
+        world.insert("registry.studies", tenant_id=tenant, key=key, declaration={"key": key}, declaration_hash="h")
     for method, effect in (("unadjusted", 0.3), ("dowhy_linear_regression", 0.1)):
         world.insert(
             "serving.study_results",

@@ -15,9 +15,7 @@ from causeway.assignment.hashing import bucket_ranges, choose_variation, equal_w
 
 @pytest.fixture(scope="module")
 def cases(conformance_data: Path) -> dict[str, list[Any]]:
-    parsed: dict[str, list[Any]] = json.loads(
-        (conformance_data / "growthbook-cases.json").read_text(encoding="utf-8")
-    )
+    parsed: dict[str, list[Any]] = json.loads((conformance_data / "growthbook-cases.json").read_text(encoding="utf-8"))
     return parsed
 
 

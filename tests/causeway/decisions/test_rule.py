@@ -65,9 +65,7 @@ def test_a_warning_withholds_nothing():
     assert result.inputs["gates"]["constant_metric:visit"] == {"passed": False, "blocking": False}
 
 
-@pytest.mark.parametrize(
-    ("crossovers", "decision"), [(0, "ship"), (1, "ship"), (20, "ship"), (21, "withheld")]
-)
+@pytest.mark.parametrize(("crossovers", "decision"), [(0, "ship"), (1, "ship"), (20, "ship"), (21, "withheld")])
 def test_crossovers_withhold_a_decision_only_beyond_what_is_tolerated(crossovers, decision):
     gates = [crossover_gate(crossovers, 2000)]
     result = decide({"treated": BETTER}, {}, gates, RULE)
@@ -158,9 +156,7 @@ def test_with_one_variant_significance_is_the_interval_excluding_zero():
     arms = Moments.from_arrays([3.0, 4.0, 5.0, 6.0]), Moments.from_arrays([1.0, 2.0, 3.0, 4.0])
     for alpha in (0.01, 0.05, 0.08, 0.2):
         found = difference_in_means(*arms, alpha=alpha)
-        shipped = (
-            decide({"treated": found}, {}, [OPEN], DecisionRule("visit", alpha=alpha)).decision == "ship"
-        )
+        shipped = decide({"treated": found}, {}, [OPEN], DecisionRule("visit", alpha=alpha)).decision == "ship"
         assert shipped == (found.ci_low > 0)
 
 

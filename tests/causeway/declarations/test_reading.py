@@ -278,9 +278,7 @@ def test_an_alias_bomb_is_refused_before_it_goes_off() -> None:
 
 
 def test_every_problem_is_reported_in_the_order_of_the_text() -> None:
-    text = edited(
-        "type: mean", "type: averge", edited("control: none", "control: nome", edited("unit:", "unt:"))
-    )
+    text = edited("type: mean", "type: averge", edited("control: none", "control: nome", edited("unit:", "unt:")))
     text = edited("[recency, history]", "[recency, visit]", text)
     error = error_of(text)
     assert [problem.line for problem in error.problems] == [1, 4, 5, 9]
@@ -290,9 +288,7 @@ def test_every_problem_is_reported_in_the_order_of_the_text() -> None:
 
 
 def test_whole_numbers_are_names_and_only_their_plain_digits() -> None:
-    text = edited(
-        "{none: 1, mens: 1, womens: 1}", "{0: 1, 1: 1, 007: 2}", edited("control: none", "control: 0")
-    )
+    text = edited("{none: 1, mens: 1, womens: 1}", "{0: 1, 1: 1, 007: 2}", edited("control: none", "control: 0"))
     assert experiment(text).variants == {"0": 1.0, "1": 1.0, "007": 2.0}
 
 
@@ -311,9 +307,7 @@ def test_the_first_metric_is_primary_when_none_says_so() -> None:
 def test_comments_formatting_and_key_order_do_not_change_the_hash() -> None:
     lines = CAMPAIGN.replace("# optional", "# another remark").splitlines()
     reordered = [*lines[:6][::-1], *lines[6:]]
-    text = "\n\n".join(reordered).replace(
-        "{none: 1, mens: 1, womens: 1}", "{womens: 1.0, 'none': 1, mens: 1}"
-    )
+    text = "\n\n".join(reordered).replace("{none: 1, mens: 1, womens: 1}", "{womens: 1.0, 'none': 1, mens: 1}")
     assert experiment(text).declaration_hash == experiment().declaration_hash
     assert experiment(text).ordered_variants == experiment().ordered_variants
     assert experiment(text) == experiment()

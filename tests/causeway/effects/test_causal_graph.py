@@ -92,8 +92,6 @@ def test_sixty_confounders_are_identified_at_once() -> None:
     """DoWhy's own search needs seven seconds for twenty and says that forty cannot be identified."""
     names = [f"c{i}" for i in range(60)]
     started = time.perf_counter()
-    found = identify_by_adjustment(
-        common_cause_graph("t", "y", names), treatment="t", outcome="y", measured=names
-    )
+    found = identify_by_adjustment(common_cause_graph("t", "y", names), treatment="t", outcome="y", measured=names)
     assert found.adjustment_set == tuple(names)
     assert time.perf_counter() - started < 1

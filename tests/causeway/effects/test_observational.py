@@ -78,29 +78,21 @@ def test_adjustment_recovers_the_truth_that_the_raw_difference_misses() -> None:
 
 def test_number_and_standard_error_agree_with_statsmodels(reference_data: Path) -> None:
     frame = pd.read_csv(reference_data / "nhefs" / "nhefs.csv")
-    found = study(
-        frame, treatment="qsmk", control_value=0, treated_value=1, outcome="wt82_71", confounders=NHEFS
-    )
+    found = study(frame, treatment="qsmk", control_value=0, treated_value=1, outcome="wt82_71", confounders=NHEFS)
     estimate = numbers(found)["dowhy_linear_regression"]
     complete = frame[["qsmk", "wt82_71", *NHEFS]].dropna()
-    reference = sm.OLS(complete["wt82_71"], sm.add_constant(complete[["qsmk", *NHEFS]])).fit(
-        cov_type="HC3", use_t=True
-    )
+    reference = sm.OLS(complete["wt82_71"], sm.add_constant(complete[["qsmk", *NHEFS]])).fit(cov_type="HC3", use_t=True)
     assert estimate.effect == pytest.approx(reference.params["qsmk"], abs=1e-8)
     assert estimate.std_error == pytest.approx(reference.bse["qsmk"], abs=1e-8)
     assert estimate.p_value == pytest.approx(reference.pvalues["qsmk"], abs=1e-10)
-    assert (estimate.ci_low, estimate.ci_high) == pytest.approx(
-        tuple(reference.conf_int().loc["qsmk"]), abs=1e-8
-    )
+    assert (estimate.ci_low, estimate.ci_high) == pytest.approx(tuple(reference.conf_int().loc["qsmk"]), abs=1e-8)
     assert (estimate.n, estimate.n_left_out) == (1_566, 63)
 
 
 def test_quitting_smoking_gains_weight_as_published(reference_data: Path) -> None:
     """Hernan & Robins, What If: 2.54 kg unadjusted; 3.4 to 3.5 adjusted, interval 2.4 to 4.5."""
     frame = pl.read_csv(reference_data / "nhefs" / "nhefs.csv", infer_schema_length=None)
-    found = study(
-        frame, treatment="qsmk", control_value=0, treated_value=1, outcome="wt82_71", confounders=NHEFS
-    )
+    found = study(frame, treatment="qsmk", control_value=0, treated_value=1, outcome="wt82_71", confounders=NHEFS)
     assert found.verdict == "credible", found.reasons
     assert numbers(found)["unadjusted"].effect == pytest.approx(2.54, abs=0.005)
     assert numbers(found)["dowhy_linear_regression"].effect == pytest.approx(3.44, abs=0.15)
@@ -293,9 +285,7 @@ def test_a_question_that_cannot_be_answered_gets_a_status_and_the_reason(
         ((3 * (pl.col("drug") == "yes") + pl.col("severity")).alias("outcome"), "zero_variance", "variation"),
     ],
 )  # fmt: skip
-def test_data_that_cannot_answer_get_a_status_and_the_reason(
-    column: pl.Expr, status: str, reason: str
-) -> None:
+def test_data_that_cannot_answer_get_a_status_and_the_reason(column: pl.Expr, status: str, reason: str) -> None:
     assert_withheld(study(confounded_world(200).with_columns(column)), status, reason)
 
 

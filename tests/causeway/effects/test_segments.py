@@ -82,9 +82,7 @@ def test_the_number_is_the_one_econml_gives() -> None:
     assert [mine[name].effect for name in sorted(mine)] == pytest.approx(inference.point_estimate, abs=1e-10)
     # HC3 is a little wider than EconML's HC1, and close to it in hundreds of units.
     assert [mine[name].std_error for name in sorted(mine)] == pytest.approx(inference.stderr, rel=0.03)
-    assert [mine[name].settings["std_error_econml"] for name in sorted(mine)] == pytest.approx(
-        inference.stderr
-    )
+    assert [mine[name].settings["std_error_econml"] for name in sorted(mine)] == pytest.approx(inference.stderr)
 
 
 def test_without_covariates_the_effect_is_close_to_the_difference_of_means() -> None:

@@ -119,11 +119,7 @@ def test_what_is_no_time_is_bad(text: str) -> None:
     assert parsed.bad.to_list() == [True, False, False]
 
 
-@given(
-    st.datetimes(
-        min_value=dt.datetime(1, 1, 2), max_value=dt.datetime(9999, 12, 30), timezones=st.just(dt.UTC)
-    )
-)
+@given(st.datetimes(min_value=dt.datetime(1, 1, 2), max_value=dt.datetime(9999, 12, 30), timezones=st.just(dt.UTC)))
 def test_what_python_writes_as_iso_8601_is_read_exactly(moment: dt.datetime) -> None:
     zone = dt.timezone(dt.timedelta(hours=5, minutes=45))
     texts = [moment.isoformat(), moment.astimezone(zone).isoformat()]
@@ -135,9 +131,7 @@ def test_typed_times_are_brought_to_utc() -> None:
     local = pl.Series([naive]).dt.replace_time_zone("Europe/Berlin")
     assert as_time(pl.Series([naive])).values.to_list() == [naive.replace(tzinfo=dt.UTC)]
     assert as_time(local).values.to_list() == [naive.replace(hour=10, tzinfo=dt.UTC)]
-    assert as_time(pl.Series([dt.date(2024, 7, 1)])).values.to_list() == [
-        dt.datetime(2024, 7, 1, tzinfo=dt.UTC)
-    ]
+    assert as_time(pl.Series([dt.date(2024, 7, 1)])).values.to_list() == [dt.datetime(2024, 7, 1, tzinfo=dt.UTC)]
     assert as_time(pl.Series([1704067200])).bad.to_list() == [True]
 
 

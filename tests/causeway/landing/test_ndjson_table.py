@@ -73,9 +73,7 @@ def test_a_bad_line_costs_only_itself(line: bytes, code: str) -> None:
         st.binary(max_size=20)
         | st.recursive(
             st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-            lambda inner: (
-                st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["a", "b"]), inner, max_size=2)
-            ),
+            lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["a", "b"]), inner, max_size=2),
             max_leaves=5,
         ).map(lambda value: json.dumps(value).encode()),
         max_size=6,

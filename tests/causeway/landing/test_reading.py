@@ -63,7 +63,5 @@ def test_a_parquet_column_with_a_nul_in_its_name_is_an_error() -> None:
 
 
 def test_an_unknown_suffix_is_an_error_that_lists_the_known_ones() -> None:
-    with pytest.raises(
-        LandingError, match=r"'\.xlsx' cannot be read; expected one of \.csv, \.jsonl, \.ndjson"
-    ):
+    with pytest.raises(LandingError, match=r"'\.xlsx' cannot be read; expected one of \.csv, \.jsonl, \.ndjson"):
         parse_table(b"x", ".xlsx")

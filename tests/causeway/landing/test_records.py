@@ -59,9 +59,7 @@ def declared(text: str = TRIAL) -> ExperimentDeclaration:
 
 
 def landed(rows: str, declaration: str = TRIAL) -> LandingRecords:
-    return trial_records(
-        parse_table(rows.encode(), ".csv"), declared(declaration), "demo|campaign", LANDED_AT
-    )
+    return trial_records(parse_table(rows.encode(), ".csv"), declared(declaration), "demo|campaign", LANDED_AT)
 
 
 def recorded(records: LandingRecords) -> dict[str, dict[str, Any]]:
@@ -69,9 +67,7 @@ def recorded(records: LandingRecords) -> dict[str, dict[str, Any]]:
     assert records.events.select("event_id", "type").rows() == [
         (f"{unit}:record", "record") for unit in records.events.get_column("unit_id")
     ]
-    return {
-        unit: json.loads(text) for unit, text in records.events.select("unit_id", "properties").iter_rows()
-    }
+    return {unit: json.loads(text) for unit, text in records.events.select("unit_id", "properties").iter_rows()}
 
 
 def quarantined(records: LandingRecords) -> list[tuple[int, str]]:
@@ -93,9 +89,9 @@ def test_each_row_lands_as_an_assignment_and_one_record() -> None:
         ("u2:assignment", "u2", "campaign", "mens"),
         ("u3:assignment", "u3", "campaign", "mens"),
     ]
-    assert set(records.events.get_column("occurred_at")) | set(
-        records.assignments.get_column("occurred_at")
-    ) == {LANDED_AT}
+    assert set(records.events.get_column("occurred_at")) | set(records.assignments.get_column("occurred_at")) == {
+        LANDED_AT
+    }
     assert (records.counts.rows, records.counts.events, records.counts.assignments) == (3, 3, 3)
     assert records.counts.quarantined == 0
 
@@ -320,9 +316,7 @@ def study(text: str = STUDY) -> StudyDeclaration:
 
 
 def test_a_study_lands_one_record_per_row_with_every_column() -> None:
-    table = parse_table(
-        b"qsmk,weight,age,region,other\n0,1.5,40,north,07\n1,,NA,south,8\n1,heavy,42,, \n", ".csv"
-    )
+    table = parse_table(b"qsmk,weight,age,region,other\n0,1.5,40,north,07\n1,,NA,south,8\n1,heavy,42,, \n", ".csv")
     records = study_records(table, study(), "s", LANDED_AT)
     assert recorded(records) == {
         "1": {"qsmk": 0, "weight": 1.5, "age": 40, "region": "north", "other": "07"},
@@ -336,17 +330,13 @@ def test_a_study_lands_one_record_per_row_with_every_column() -> None:
 
 def test_a_repeated_unit_of_a_study_keeps_its_first_row() -> None:
     table = parse_table(b"id,qsmk,weight,age,region\na,0,1,1,n\na,1,2,2,n\n,1,2,2,n\n", ".csv")
-    records = study_records(
-        table, study(STUDY.replace("nhefs.csv", "nhefs.csv, unit_id: id")), "s", LANDED_AT
-    )
+    records = study_records(table, study(STUDY.replace("nhefs.csv", "nhefs.csv, unit_id: id")), "s", LANDED_AT)
     assert quarantined(records) == [(2, "duplicate_unit"), (3, "missing_unit")]
     assert recorded(records) == {"a": {"qsmk": 0, "weight": 1, "age": 1, "region": "n"}}
 
 
 def test_a_missing_column_of_a_study_is_named() -> None:
-    with pytest.raises(
-        LandingError, match=r"study.yaml:6: confounders\[1\]: the table has no column 'region'"
-    ):
+    with pytest.raises(LandingError, match=r"study.yaml:6: confounders\[1\]: the table has no column 'region'"):
         study_records(pl.DataFrame({"qsmk": [1], "weight": [1], "age": [1]}), study(), "s", LANDED_AT)
 
 
@@ -418,9 +408,7 @@ def test_a_bad_event_is_quarantined_and_the_rest_goes_on(fields: dict[str, str |
 
 
 def test_an_escaped_backslash_before_u0000_is_text() -> None:
-    frame = pl.DataFrame(
-        {"type": ["a"], "unit_id": ["u"], "occurred_at": ["2024-01-01"], "note": ["\\u0000"]}
-    )
+    frame = pl.DataFrame({"type": ["a"], "unit_id": ["u"], "occurred_at": ["2024-01-01"], "note": ["\\u0000"]})
     records = event_records(frame, "app", LANDED_AT)
     assert [json.loads(text) for text in records.events.get_column("properties")] == [{"note": "\\u0000"}]
 
@@ -429,9 +417,7 @@ def test_an_event_without_an_id_is_known_by_its_content_alone() -> None:
     head = "type,unit_id,occurred_at,amount\n"
     row = "buy,u1,2024-01-01,7\n"
     alone = event_records(parse_table((head + row).encode(), ".csv"), "app", LANDED_AT)
-    among = event_records(
-        parse_table((head + "buy,u2,2024-01-01,x\n" + row).encode(), ".csv"), "app", LANDED_AT
-    )
+    among = event_records(parse_table((head + "buy,u2,2024-01-01,x\n" + row).encode(), ".csv"), "app", LANDED_AT)
     (known,) = alone.events.get_column("event_id")
     assert len(known) == 64
     assert among.events.get_column("event_id").to_list()[1] == known
@@ -439,9 +425,7 @@ def test_an_event_without_an_id_is_known_by_its_content_alone() -> None:
 
 
 def test_a_stream_without_its_columns_is_an_error() -> None:
-    with pytest.raises(
-        LandingError, match="the table has no column 'occurred_at'; its columns are type, unit_id, at"
-    ):
+    with pytest.raises(LandingError, match="the table has no column 'occurred_at'; its columns are type, unit_id, at"):
         event_records(pl.DataFrame({"type": ["a"], "unit_id": ["u"], "at": [1]}), "app", LANDED_AT)
 
 

@@ -61,10 +61,7 @@ def measure(world: SimulatedWorld, experiment: str) -> pl.DataFrame:
     units = world.assignments.filter(pl.col("experiment") == experiment)
     profiles = world.events.filter(pl.col("type") == "profile").select(
         "unit_id",
-        *(
-            pl.col("properties").str.json_path_match(f"$.{segment}").alias(segment)
-            for segment in declaration.segments
-        ),
+        *(pl.col("properties").str.json_path_match(f"$.{segment}").alias(segment) for segment in declaration.segments),
     )
     frame = units.select("unit_id", "variant").join(profiles, on="unit_id", how="left")
     for metric in declaration.metrics:

@@ -177,9 +177,7 @@ def test_profiles_come_before_everything_and_prescriptions_before_every_trial(wo
 
 
 def test_counts_are_skewed_seasonal_and_some_values_are_missing(world: SimulatedWorld) -> None:
-    prescriptions = world.events.filter(
-        pl.col("type") == "prescription", pl.col("occurred_at").dt.month() <= 6
-    )
+    prescriptions = world.events.filter(pl.col("type") == "prescription", pl.col("occurred_at").dt.month() <= 6)
     per_hcp = prescriptions.group_by("unit_id").len()["len"].to_numpy()
     assert per_hcp.var() > 2 * per_hcp.mean()
     calls = world.events.filter(pl.col("type") == "call")
@@ -193,17 +191,13 @@ def test_counts_are_skewed_seasonal_and_some_values_are_missing(world: Simulated
         ("call", "duration_minutes"),
         ("treatment_event", "cost"),
     ):
-        rows = world.events.filter(
-            pl.col("type") == event_type, pl.col("properties").str.contains(f'"{name}"')
-        )
+        rows = world.events.filter(pl.col("type") == event_type, pl.col("properties").str.contains(f'"{name}"'))
         assert 0.005 < rows["properties"].str.contains(f'"{name}":null').mean() < 0.10
 
 
 def test_earlier_prescriptions_predict_later_ones(world: SimulatedWorld, measured: Measured) -> None:
     units = measured(world, "rep_trigger")
-    assigned = world.assignments.filter(pl.col("experiment") == "rep_trigger").select(
-        "unit_id", at="occurred_at"
-    )
+    assigned = world.assignments.filter(pl.col("experiment") == "rep_trigger").select("unit_id", at="occurred_at")
     before = (
         world.events.filter(pl.col("type") == "prescription")
         .join(assigned, on="unit_id")
@@ -329,9 +323,7 @@ def test_every_declared_covariate_is_a_feature_or_stands_in_the_profile(
         assert set(declared("experiments")[experiment].profile_columns) <= known
 
 
-def test_the_declared_study_asks_the_question_that_the_world_answers(
-    world: SimulatedWorld, declared: Declared
-) -> None:
+def test_the_declared_study_asks_the_question_that_the_world_answers(world: SimulatedWorld, declared: Declared) -> None:
     (study,) = (study for study in declared("studies").values() if study.tenant == world.tenant)
     assert study.key in world.truth.studies
     assert (study.treatment.column, study.outcome.column) == ("engaged", "treatment_initiated")
@@ -341,9 +333,7 @@ def test_the_declared_study_asks_the_question_that_the_world_answers(
 
 
 def test_declared_features_and_sources_name_events_and_worlds_that_exist(declared: Declared) -> None:
-    sources = {
-        source.tenant: source for source in declared("sources").values() if source.simulate is not None
-    }
+    sources = {source.tenant: source for source in declared("sources").values() if source.simulate is not None}
     assert set(sources) == set(WORLDS)
     for tenant, source in sources.items():
         assert source.simulate.world == tenant

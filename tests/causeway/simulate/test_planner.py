@@ -51,9 +51,7 @@ def test_records_are_well_formed(world: SimulatedWorld) -> None:
         assert frame["occurred_at"].is_sorted()
         assert (frame["sent_at"] >= frame["occurred_at"]).all()
         assert all(isinstance(json.loads(properties), dict) for properties in frame["properties"])
-    assert set(world.assignments["unit_id"]) == set(
-        world.events.filter(pl.col("type") == "profile")["unit_id"]
-    )
+    assert set(world.assignments["unit_id"]) == set(world.events.filter(pl.col("type") == "profile")["unit_id"])
 
 
 def test_every_plan_is_generated_before_it_is_edited_or_accepted(world: SimulatedWorld) -> None:
@@ -101,8 +99,7 @@ def test_difference_in_means_is_unbiased_for_the_truth_over_many_worlds(measured
                 continue
             inside = frame if true.segment is None else frame.filter(pl.col("diet") == "omnivore")
             means = [
-                inside.filter(pl.col("variant") == arm)[true.metric].mean()
-                for arm in (true.variant, true.control)
+                inside.filter(pl.col("variant") == arm)[true.metric].mean() for arm in (true.variant, true.control)
             ]
             row[f"{true.metric} {true.variant} {true.segment}"] = means[0] - means[1] - true.effect
         rows.append(row)
@@ -115,11 +112,7 @@ def test_difference_in_means_is_unbiased_for_the_truth_over_many_worlds(measured
 
 def test_v3_gains_more_acceptances_than_v2_but_hurts_the_guardrail(world: SimulatedWorld) -> None:
     truth = world.truth.experiments["planner_policy"]
-    assert (
-        truth.find("accepted_plans", "policy_v3").effect
-        > truth.find("accepted_plans", "policy_v2").effect
-        > 0
-    )
+    assert truth.find("accepted_plans", "policy_v3").effect > truth.find("accepted_plans", "policy_v2").effect > 0
     assert truth.find("edits", "policy_v2").effect < 0 < truth.find("edits", "policy_v3").effect
 
 

@@ -34,9 +34,7 @@ def test_difference_in_means_is_unbiased_for_the_truth_over_many_trials(skewed: 
 
 @pytest.mark.parametrize("rho", [0.0, 0.5, 0.9])
 @pytest.mark.parametrize("skewed", [False, True])
-def test_covariates_explain_the_share_rho_squared_of_the_outcome_under_control(
-    rho: float, skewed: bool
-) -> None:
+def test_covariates_explain_the_share_rho_squared_of_the_outcome_under_control(rho: float, skewed: bool) -> None:
     control = two_arm_trial(3, 40_000, rho=rho, skewed=skewed).frame.filter(pl.col("arm") == "control")
     design = np.column_stack([np.ones(control.height), control["x1"], control["x2"]])
     outcome = control["outcome"].to_numpy()

@@ -29,9 +29,7 @@ def arm_of_each_run(values: np.ndarray) -> list[Moments]:
     """Moments of every row of (runs, units)."""
     means = values.mean(axis=1)
     m2 = ((values - means[:, None]) ** 2).sum(axis=1)
-    return [
-        Moments(values.shape[1], mean, m2_y) for mean, m2_y in zip(means.tolist(), m2.tolist(), strict=True)
-    ]
+    return [Moments(values.shape[1], mean, m2_y) for mean, m2_y in zip(means.tolist(), m2.tolist(), strict=True)]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -216,9 +214,7 @@ def moments_of(frame: pl.DataFrame, arm: str, metric: str) -> Moments:
 
 @pytest.mark.parametrize(("metric", "arm", "effect", "std_error", "digits"), HILLSTROM)
 def test_hillstrom_email_campaign_to_the_printed_digit(hillstrom, metric, arm, effect, std_error, digits):
-    found = difference_in_means(
-        moments_of(hillstrom, arm, metric), moments_of(hillstrom, "No E-Mail", metric)
-    )
+    found = difference_in_means(moments_of(hillstrom, arm, metric), moments_of(hillstrom, "No E-Mail", metric))
     unit = 1 if metric == "spend" else 100
     assert round(unit * found.effect, digits) == effect
     assert round(unit * found.std_error, digits) == std_error

@@ -158,9 +158,7 @@ def test_the_only_unit_of_an_arm_is_not_called_constant():
 
 
 def test_a_trial_without_units_is_closed_and_explains_itself():
-    nobody = world(
-        units={}, total_units=0, metrics={"visit": {"control": (0, 0, 0.0), "treated": (0, 0, 0.0)}}
-    )
+    nobody = world(units={}, total_units=0, metrics={"visit": {"control": (0, 0, 0.0), "treated": (0, 0, 0.0)}})
     assert closed(nobody) == {"srm"}
     assert {"empty_arm", "constant_metric:visit"} <= warned(nobody)
     assert gates_of(nobody)["srm"].p_value is None

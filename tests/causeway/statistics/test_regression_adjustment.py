@@ -127,9 +127,7 @@ def test_swapping_the_arms_flips_the_sign(treated, control):
     assert there.p_value == pytest.approx(back.p_value, rel=1e-6, abs=1e-12)
 
 
-@given(
-    rows, rows, st.integers(-100, 100), st.sampled_from([-2.0, 1e-100, 1e100]), st.sampled_from([0, 7, -30])
-)
+@given(rows, rows, st.integers(-100, 100), st.sampled_from([-2.0, 1e-100, 1e100]), st.sampled_from([0, 7, -30]))
 def test_only_the_unit_of_the_outcome_matters_to_the_effect(treated, control, shift, x_factor, x_shift):
     """Outcome moved, score stretched and moved: the effect and its standard error stay what they were."""
     (y, x), (y_control, x_control) = columns(treated), columns(control)

@@ -59,9 +59,7 @@ def test_a_mean_known_exactly_gives_a_plain_rescaled_interval():
     assert (found.effect, found.ci_low, found.ci_high) == pytest.approx((0.1, 0.0, 0.2))
 
 
-@pytest.mark.parametrize(
-    ("control", "v_control"), [(0.0, 0.0), (0.0, 1.0), (1.9, 1.0), (-1.9, 1.0), (5e-324, 0.0)]
-)
+@pytest.mark.parametrize(("control", "v_control"), [(0.0, 0.0), (0.0, 1.0), (1.9, 1.0), (-1.9, 1.0), (5e-324, 0.0)])
 def test_an_unbounded_set_is_no_interval(control, v_control):
     found = relative_effect(3.0, control, variance=1.0, variance_control=v_control, critical_value=1.96)
     assert found.status == "denominator_not_separated_from_zero"
@@ -69,9 +67,7 @@ def test_an_unbounded_set_is_no_interval(control, v_control):
 
 
 def test_units_do_not_matter():
-    plain = relative_effect(
-        3.0, 2.0, variance=0.1, variance_control=0.2, covariance=0.05, critical_value=1.96
-    )
+    plain = relative_effect(3.0, 2.0, variance=0.1, variance_control=0.2, covariance=0.05, critical_value=1.96)
     for unit in (1e-120, -1.0, 1e120):
         scaled = relative_effect(
             3.0 * unit,

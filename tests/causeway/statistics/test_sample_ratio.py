@@ -11,9 +11,7 @@ from scipy import stats
 
 from causeway.statistics import sample_ratio, sample_ratio_test
 
-counts = st.fixed_dictionaries(
-    {"a": st.integers(50, 500), "b": st.integers(50, 500), "c": st.integers(50, 500)}
-)
+counts = st.fixed_dictionaries({"a": st.integers(50, 500), "b": st.integers(50, 500), "c": st.integers(50, 500)})
 
 
 @given(counts)
@@ -63,9 +61,7 @@ def test_a_single_arm_with_weight_has_no_ratio_to_test():
     assert (result.p_value, result.passed, result.df) == (None, True, 0)
 
 
-@pytest.mark.parametrize(
-    ("a", "b", "share"), [(3, 0, 0.5), (8, 0, 0.5), (2, 17, 0.2), (6, 18, 0.1), (5, 2995, 0.001)]
-)
+@pytest.mark.parametrize(("a", "b", "share"), [(3, 0, 0.5), (8, 0, 0.5), (2, 17, 0.2), (6, 18, 0.1), (5, 2995, 0.001)])
 def test_small_counts_agree_with_the_exact_binomial_test(a, b, share):
     result = sample_ratio_test({"a": a, "b": b}, {"a": share, "b": 1 - share})
     assert result.method == "exact_multinomial"

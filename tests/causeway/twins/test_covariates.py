@@ -14,9 +14,7 @@ from causeway.twins.covariates import MAX_LEVELS, design_matrix, fold_levels
 
 
 def test_missing_numbers_become_the_median_and_are_marked() -> None:
-    matrix = design_matrix(
-        pl.DataFrame({"age": [20.0, None, 40.0, float("nan"), float("inf"), 90.0]}), ["age"]
-    )
+    matrix = design_matrix(pl.DataFrame({"age": [20.0, None, 40.0, float("nan"), float("inf"), 90.0]}), ["age"])
     assert matrix.columns == ("age", "age (missing)")
     assert matrix.values[:, 0].tolist() == [20.0, 40.0, 40.0, 40.0, 40.0, 90.0]
     assert matrix.values[:, 1].tolist() == [0.0, 1.0, 0.0, 1.0, 1.0, 0.0]

@@ -13,9 +13,7 @@ from causeway.twins.prognostic import PrognosticFit, fit_prognostic, unit_folds
 Array = npt.NDArray[np.float64]
 
 
-def world(
-    n: int, seed: int = 0, *, curve: bool = False
-) -> tuple[Array, Array, npt.NDArray[np.bool_], list[str]]:
+def world(n: int, seed: int = 0, *, curve: bool = False) -> tuple[Array, Array, npt.NDArray[np.bool_], list[str]]:
     """Two informative covariates, one idle; noise of variance one, so the best R squared is known."""
     generator = np.random.default_rng(seed)
     x = generator.normal(size=(n, 3))
