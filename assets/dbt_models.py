@@ -78,7 +78,15 @@ def stage_models(
         )
         made = {outcome.unique_id: outcome for outcome in outcomes if not outcome.is_test}
         for unique_id in sorted(made, key=list(made).index):
-            yield _materialised(context, postgres, stage, unit, parsed["nodes"][unique_id], made[unique_id], known_at)
+            yield _materialised(
+                context,
+                postgres,
+                stage=stage,
+                unit=unit,
+                node=parsed["nodes"][unique_id],
+                outcome=made[unique_id],
+                known_at=known_at,
+            )
         for outcome in outcomes:
             check = outcome.is_test and get_asset_check_key_for_test(parsed, translator, outcome.unique_id, None)
             if check and check in context.selected_asset_check_keys:
@@ -97,6 +105,7 @@ def _known_at(postgres: PostgresResource, stage: str) -> Any:
 def _materialised(
     context: dg.AssetExecutionContext,
     postgres: PostgresResource,
+    *,
     stage: str,
     unit: str | None,
     node: Mapping[str, Any],

@@ -90,7 +90,8 @@ def record(
     partition = context.partition_key if context.has_partition_key else None
     transaction.execute(
         "INSERT INTO ops.provenance (provenance_id, tenant_id, asset, partition_key, code_version, data_version,"
-        " input_versions, known_at, seed, run_id, row_count) VALUES (%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s)",
+        " input_versions, known_at, seed, run_id, row_count)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s)",
         (
             provenance_id,
             split(partition)[0] if partition else EVERY_TENANT,

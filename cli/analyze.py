@@ -175,8 +175,19 @@ def show_experiment(terminal: Console, answer: dict[str, Any]) -> None:
     if srm and srm["passed"] and srm["p_value"] is not None:
         terminal.print(f"[green]open[/green] srm: p = {srm['p_value']:.3g} over {answer['units']:,} units")
     effects = table(
-        f"{answer['experiment']} ({answer['tenant']})", "metric", "variant", "n", "mean", "control", "effect", "95 % interval", "relative", "p", "method",
-    )  # fmt: skip
+        f"{answer['experiment']} ({answer['tenant']})",
+        "metric",
+        "variant",
+        "n",
+        "mean",
+        "control",
+        "effect",
+        "95 % interval",
+        "relative",
+        "p",
+        "method",
+        text=2,
+    )
     for row in answer["results"]:
         variant = f"{row['variant']}, {row['segment']}" if row["segment"] else row["variant"]
         effects.add_row(

@@ -24,7 +24,7 @@ def bench(
     if as_json:
         print_json([figure.as_document() for figure in figures])
         return
-    shown = table("", "figure", "unit", "value", "anchor", "ratio", "target", "met")
+    shown = table("", "figure", "unit", "value", "anchor", "ratio", "target", "met", text=2)
     for figure in figures:
         shown.add_row(
             figure.name,

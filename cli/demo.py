@@ -1,4 +1,4 @@
-"""``causeway demo``: real and simulated data down the whole road, answers beside the truth, read back through the API."""
+"""``causeway demo``: real and simulated data down the whole road, answers beside the truth, read through the API."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ MANNING_1987 = {
     "individual_deductible": 3.02,
 }
 ABOUT_THE_EXTRACT = """\
-The extract that statsmodels ships is not the published sample: it counts visits to physicians only (mdvis), where the paper
-counts all face-to-face visits, and it names neither persons nor families, so a row is a person-year and the intervals are too
-narrow. It codes the individual deductible plan as coinsurance rate 0 with a flag; read by rate alone, the means are those of
-the last column. Order and direction can be compared with the paper, levels cannot."""
+The extract that statsmodels ships is not the published sample: it counts visits to physicians only (mdvis), where
+the paper counts all face-to-face visits, and it names neither persons nor families, so a row is a person-year and
+the intervals are too narrow. It codes the individual deductible plan as coinsurance rate 0 with a flag; read by
+rate alone, the means are those of the last column. Order and direction can be compared with the paper, levels
+cannot."""
 
 
 @dataclass(frozen=True)
@@ -88,17 +89,27 @@ def _real_trial(house: House, terminal: Console) -> dict[str, Any]:
     extract = health_insurance_experiment()
     by_rate = dict(extract.group_by("coinsurance_rate").agg(pl.col("mdvis").mean()).iter_rows())
     rate_of = {"free": 0.0, "coinsurance_25": 25.0, "coinsurance_50": 50.0, "coinsurance_95": 95.0}
+    if answer["status"] != "ok":
+        terminal.print(f"{answer['status']}: {'; '.join(answer['reasons'])}")
+        return answer
     shown = table(
         "outpatient visits a year by plan, against free care",
-        "plan", "", "person-years", "mean", "effect", "95 % interval", "adjusted", "Manning 1987", "their difference", "mean by rate",
-    )  # fmt: skip
+        "plan",
+        "person-years",
+        "mean",
+        "effect",
+        "95 % interval",
+        "adjusted",
+        "Manning 1987",
+        "their difference",
+        "mean by rate",
+    )
     for plan, published in MANNING_1987.items():
         plain, adjusted = by_method.get((plan, "difference_in_means")), by_method.get((plan, "adjusted"))
         rate = rate_of.get(plan)
         anchor = plain or by_method["coinsurance_25", "difference_in_means"]
         shown.add_row(
             plan,
-            "",
             f"{plain['n'] if plain else anchor['n_control']:,}",
             number(plain["mean"] if plain else anchor["mean_control"], 2),
             signed(plain["effect"], 2) if plain else "control",
@@ -132,7 +143,18 @@ def _truths() -> dict[str, WorldTruth]:
 
 def _simulated(house: House, terminal: Console) -> list[Held]:
     held: list[Held] = []
-    shown = table("", "experiment", "metric, variant", "truth", "difference in means", "95 % interval", "adjusted by twin", "95 % interval", "holds")  # fmt: skip
+    shown = table(
+        "",
+        "experiment",
+        "metric, variant",
+        "truth",
+        "difference in means",
+        "95 % interval",
+        "adjusted by twin",
+        "95 % interval",
+        "holds",
+        text=2,
+    )
     withheld = []
     for tenant, truth in _truths().items():
         for experiment, known in truth.experiments.items():
@@ -172,11 +194,15 @@ def _study(house: House, terminal: Console) -> list[dict[str, Any]]:
     for tenant, truth in _truths().items():
         for study, known in truth.studies.items():
             answer = study_answer(house, tenant, study)
-            shown = table(f"{study}: {answer['verdict']}", "method", "", "effect", "95 % interval", "truth", "n")
+            shown = table(f"{study}: {answer['verdict']}", "method", "effect", "95 % interval", "truth", "n")
             for row in answer["estimates"]:
                 shown.add_row(
-                    row["method"], "", signed(row["effect"]), interval(row["ci_low"], row["ci_high"]), signed(known.ate), f"{row['n']:,}"
-                )  # fmt: skip
+                    row["method"],
+                    signed(row["effect"]),
+                    interval(row["ci_low"], row["ci_high"]),
+                    signed(known.ate),
+                    f"{row['n']:,}",
+                )
             terminal.print(shown)
             for refutation in answer["refutations"]:
                 verdict = "problem found" if refutation["problem_found"] else "no problem found"
@@ -192,7 +218,7 @@ def _through_the_api(house: House, terminal: Console) -> dict[str, Any]:
     with serving_api(house.settings) as api:
         listed = api.get("/v1/experiments", made.key)
         withheld = api.get("/v1/experiments/email_cadence/results", made.key)
-    for each in listed["data"]:
+    for each in listed["experiments"]:
         terminal.print(
             f"GET /v1/experiments: {each['experiment']}, {each['units']:,} units, decision {each['decision']}"
         )

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from causeway.declarations.problem import DeclarationError
 from resources.embedded_postgres import ensure_database
 from resources.migration import MigrationReport, migrate
 from resources.postgres_client import PostgresClient
+from resources.registry import declared_in
 from resources.settings import Settings
 
 if TYPE_CHECKING:
@@ -35,9 +37,20 @@ def open_house(report: Report = lambda line: None) -> House:
     Raises SettingsError or DatabaseProblem, each in one line that says what to do.
     """
     settings = ensure_database(Settings.from_environment())
-    migration = migrate(settings, report)
+    migration = migrate(settings, report, _tenants(settings))
+    for made in migration.new_keys:
+        report(f"API key of tenant {made.tenant}, shown this once: {made.key}")
     prepare_environment(settings)
     return House(settings, PostgresClient(settings), migration)
+
+
+def _tenants(settings: Settings) -> list[str]:
+    """Every tenant that a readable declaration names; a mistake in one is reported where declarations are registered."""
+    tenants = {"default"}
+    with suppress(DeclarationError):
+        for declaration, _ in declared_in(settings.project_root / "declarations"):
+            tenants.add(declaration.tenant)
+    return sorted(tenants)
 
 
 def prepare_environment(settings: Settings) -> None:

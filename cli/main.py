@@ -22,7 +22,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Experiments and causal questions on your own data. Exit codes: 0 fine, 1 the answer is a failure, 2 wrong input.",
+    help="Experiments and causal questions on your own data."
+    " Exit codes: 0 fine, 1 the answer is a failure, 2 wrong input.",
 )
 for command in (demo, up, status, migrate, key, refresh, analyze, assign, simulate, reproduce, bench, schema):
     app.command()(command)

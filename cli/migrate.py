@@ -12,29 +12,20 @@ from cli.terminal import console, print_json
 
 def migrate(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
     """Create or update databases, schemas, roles and row-level security; safe to run twice. Prints new keys once."""
-    from resources.migration import migrate as run_migration
     from resources.mlflow import connect
-    from resources.registry import declared_in
 
     terminal = console(as_json)
     house = open_house(terminal.print)
-    declared = declared_in(house.settings.project_root / "declarations")
-    tenants = sorted({"default", *(declaration.tenant for declaration, _ in declared)})
-    report = run_migration(house.settings, terminal.print, tenants)
     terminal.print("preparing MLflow's store (about 15 s the first time)")
     connect(house.settings)
-    keys = [*house.migration.new_keys, *report.new_keys]
-    for made in keys:
-        terminal.print(f"key of tenant {made.tenant}, shown this once: [bold]{made.key}[/bold]")
-    terminal.print(
-        f"{house.settings.database_name} on Postgres {report.server_version} is at revision {report.revision}"
-    )
+    found = house.migration
+    terminal.print(f"{house.settings.database_name} on Postgres {found.server_version} is at revision {found.revision}")
     if as_json:
         print_json(
             {
-                "server_version": report.server_version,
-                "revision": report.revision,
-                "keys": {made.tenant: made.key for made in keys},
+                "server_version": found.server_version,
+                "revision": found.revision,
+                "keys": {made.tenant: made.key for made in found.new_keys},
             }
         )
 

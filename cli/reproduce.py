@@ -93,8 +93,8 @@ def make_again(house: House, recorded: dict[str, Any]) -> dict[str, Any]:
         failures = run_again(
             defs, key, partition, prefix=scratch.schema_prefix, known_at=recorded["known_at"].isoformat(), tenant=tenant
         )
-        unit = defs.resolve_asset_graph().get(key).partitions_def
-        keys = {"tenant_id": tenant, {"studies": "study"}.get(unit.name, "experiment"): name} if partition else {}
+        unit = "study" if key.path[-1].startswith("study_") else "experiment"
+        keys = {"tenant_id": tenant, unit: name} if partition else {}
         table = ".".join(key.path)
         if scratch.fetch_one("SELECT to_regclass(%s)", (scratch.table(table),)) == (None,):
             return {"data_version": None, "rows": None, "code_version": None, "failures": failures}

@@ -19,7 +19,8 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
     house = open_house(terminal.print)
     served = (
         house.client.fetch_all(
-            "SELECT tenant_id, experiment, units, gates_passed, decision, computed_at FROM serving.experiments ORDER BY 1, 2"
+            "SELECT tenant_id, experiment, units, gates_passed, decision, computed_at"
+            " FROM serving.experiments ORDER BY 1, 2"
         )
         if house.client.fetch_one("SELECT to_regclass('serving.experiments')") != (None,)
         else []
@@ -55,7 +56,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
         )
         return
     terminal.print(f"database {house.settings.address()}, revision {house.migration.revision}")
-    shown = table("experiments", "tenant", "experiment", "units", "gates", "decision")
+    shown = table("experiments", "tenant", "experiment", "units", "gates", "decision", text=2)
     for tenant, experiment, units, passed, decision, _ in served:
         gates = "-" if passed is None else "open" if passed else "closed"
         shown.add_row(tenant, experiment, f"{units:,}", gates, decision or "-")
@@ -63,7 +64,8 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
     terminal.print(
         "every partition is up to date"
         if not work
-        else f"next: {work[0].job}, {sum(len(each.assets) for each in work)} asset partitions; `causeway refresh` makes them"
+        else f"next: {work[0].job}, {sum(len(each.assets) for each in work)} asset partitions;"
+        " `causeway refresh` makes them"
     )
 
 

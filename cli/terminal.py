@@ -58,11 +58,11 @@ def interval(low: float | None, high: float | None, digits: int = 3) -> str:
     return "-" if low is None or high is None else f"[{low:+,.{digits}f}, {high:+,.{digits}f}]".replace("[", "\\[")
 
 
-def table(title: str, *columns: str) -> Table:
-    """A table whose first column is text and whose others are numbers."""
+def table(title: str, *columns: str, text: int = 1) -> Table:
+    """A table whose first ``text`` columns are text and whose others are numbers."""
     made = Table(title=title, title_justify="left", title_style="bold", header_style="bold", pad_edge=False)
     for index, column in enumerate(columns):
-        made.add_column(column, justify="left" if index < 2 else "right", overflow="fold")
+        made.add_column(column, justify="left" if index < text else "right", overflow="fold")
     return made
 
 

@@ -25,8 +25,6 @@ def up(
     for name, port in (("--dagster-port", dagster_port), ("--api-port", api_port)):
         require_free(port, name)
     house = open_house(terminal.print)
-    for made in house.migration.new_keys:
-        terminal.print(f"key of tenant {made.tenant}, shown this once: [bold]{made.key}[/bold]")
     root = house.settings.project_root
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     processes = [

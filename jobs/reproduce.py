@@ -4,9 +4,6 @@ import dagster as dg
 
 from jobs.refresh import QUIET, root_causes
 from jobs.road import ROAD
-from resources.dbt import DbtResource
-from resources.mlflow import MlflowResource
-from resources.postgres import PostgresResource
 
 
 def run_again(
@@ -18,11 +15,12 @@ def run_again(
     """
     graph = defs.resolve_asset_graph()
     wanted = graph.get_ancestor_asset_keys(key) | {key}
-    resources = {
-        "postgres": PostgresResource(schema_prefix=prefix, known_at=known_at),
-        "dbt": DbtResource(schema_prefix=prefix, tenant=tenant),
-        "mlflow": MlflowResource(enabled=False),
+    configured = {
+        "postgres": {"schema_prefix": prefix, "known_at": known_at},
+        "dbt": {"schema_prefix": prefix, "tenant": tenant},
+        "mlflow": {"enabled": False},
     }
+    run_config = {**QUIET, "resources": {name: {"config": config} for name, config in configured.items()}}
     failures: list[str] = []
     with dg.DagsterInstance.ephemeral() as instance:
         for job in ROAD[1:]:
@@ -37,8 +35,7 @@ def run_again(
                 instance=instance,
                 partition_key=partition if partitions_def is not None else None,
                 asset_selection=selected,
-                resources=resources,
-                run_config=QUIET,
+                run_config=run_config,
                 raise_on_error=False,
             )
             failures += root_causes(result.all_events)

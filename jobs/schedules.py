@@ -2,17 +2,25 @@
 
 import dagster as dg
 
-from assets import partitions
+from jobs.observe import observe
+from jobs.plan import next_work
 from jobs.road import land
+from resources.postgres import PostgresResource
+from resources.registry import register_folder
+from resources.settings import Settings
 
 
 @dg.schedule(
     job=land, cron_schedule="0 2 * * *", execution_timezone="UTC", default_status=dg.DefaultScheduleStatus.RUNNING
 )
-def daily_landing(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
-    """Every night at two, land every declared source again; what has not changed adds nothing and makes nothing stale."""
-    day = context.scheduled_execution_time.date().isoformat()
-    return [
-        dg.RunRequest(run_key=f"{day} {partition}", partition_key=partition)
-        for partition in context.instance.get_dynamic_partitions(partitions.sources.name)
-    ]
+def daily_landing(
+    context: dg.ScheduleEvaluationContext, postgres: PostgresResource
+) -> list[dg.RunRequest] | dg.SkipReason:
+    """Every night at two, look at every declared source and land those that changed; the sensors carry on from there."""
+    client = postgres.client()
+    register_folder(client, Settings.from_environment().project_root / "declarations")
+    observe(context.instance, client)
+    work = next_work(context.instance, context.repository_def.asset_graph, lambda each: each.job == land.name)
+    if not work:
+        return dg.SkipReason("every source is as it was landed")
+    return [dg.RunRequest(run_key=each.run_key, partition_key=each.partition) for each in work]

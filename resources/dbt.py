@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from pydantic import PrivateAttr
 
 from resources.settings import Settings
 
@@ -39,18 +38,28 @@ class DbtFailure(RuntimeError):
 
 def manifest() -> Mapping[str, Any]:
     """The parsed project, parsed again when a file of it is newer than the last parse."""
-    newest = max(
-        path.stat().st_mtime for pattern in _INPUTS for path in PROJECT.rglob(pattern) if "target" not in path.parts
-    )
-    if not MANIFEST.exists() or MANIFEST.stat().st_mtime < newest:
+    if not MANIFEST.exists() or MANIFEST.stat().st_mtime < _newest_input():
         _invoke(["parse"], None)
     return _read_manifest(MANIFEST.stat().st_mtime)
+
+
+def _newest_input() -> float:
+    return max(
+        path.stat().st_mtime for pattern in _INPUTS for path in PROJECT.rglob(pattern) if "target" not in path.parts
+    )
 
 
 @lru_cache(maxsize=1)
 def _read_manifest(_modified: float) -> Mapping[str, Any]:
     parsed: Mapping[str, Any] = json.loads(MANIFEST.read_text())
     return parsed
+
+
+@lru_cache(maxsize=4)
+def _parsed(schema_prefix: str, _newest: float) -> Any:
+    """dbt's own form of the manifest for one schema prefix, to be copied: compiling leaves its traces in it."""
+    variables = {"schema_prefix": schema_prefix, "known_at": "infinity", "partition": "", "tenant": ""}
+    return _invoke(["parse", "--no-partial-parse", "--vars", json.dumps(variables)], None)
 
 
 def _invoke(arguments: Sequence[str], parsed: Any) -> Any:
@@ -75,12 +84,12 @@ def _invoke(arguments: Sequence[str], parsed: Any) -> Any:
 class DbtResource(dg.ConfigurableResource):
     """Builds models of this project's ``dbt_project`` in the data database, as causeway_pipeline.
 
-    ``schema_prefix`` moves every stage into scratch schemas, as in ``PostgresResource``; ``tenant`` leaves out all others.
+    ``schema_prefix`` moves every stage into scratch schemas, as in ``PostgresResource``; ``tenant`` leaves out all
+    others.
     """
 
     schema_prefix: str = ""
     tenant: str = ""
-    _parsed: Any = PrivateAttr(default=None)
 
     def build(
         self, models: Sequence[str], *, known_at: str, partition: str = "", tests: bool = True
@@ -93,11 +102,10 @@ class DbtResource(dg.ConfigurableResource):
             "partition": partition,
             "tenant": self.tenant,
         }
-        if self._parsed is None:
-            self._parsed = _invoke(["parse", "--no-partial-parse", "--vars", json.dumps(variables)], None)
+        parsed = _parsed(self.schema_prefix, _newest_input()).deepcopy()
         selected = ["--select", *models, "--vars", json.dumps(variables)]
         result = _invoke(
-            ["build", *selected, "--exclude-resource-type", "unit_test"] if tests else ["run", *selected], self._parsed
+            ["build", *selected, "--exclude-resource-type", "unit_test"] if tests else ["run", *selected], parsed
         )
         outcomes = [
             NodeOutcome(

@@ -1,4 +1,4 @@
-"""Declarations from YAML files into the registry schema: validated, kept in every version, hashed with what they read."""
+"""Declarations from YAML files into the registry: validated, kept in every version, hashed with what they read."""
 
 import hashlib
 import json

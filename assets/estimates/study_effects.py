@@ -31,8 +31,8 @@ _NUMBERS = ("effect", "std_error", "ci_low", "ci_high", "p_value")
     tags={"causeway/partitions": "studies"},
     code_version="1",
     description=(
-        "The effect asked for by an observational study: identified and estimated by DoWhy, put to a placebo test, with a"
-        " verdict. One row per tenant, study and method."
+        "The effect asked for by an observational study: identified and estimated by DoWhy, put to a placebo test,"
+        " with a verdict. One row per tenant, study and method."
     ),
 )
 def study_effects(context: dg.AssetExecutionContext, postgres: PostgresResource) -> dg.MaterializeResult:

@@ -39,7 +39,8 @@ CHECKS = (
     code_version="1",
     description=(
         "What must hold before any number of a trial may be shown: sample ratio, crossovers, undeclared variants,"
-        " repeated units, missing outcomes. A closed gate withholds the effects. One row per tenant, experiment and check."
+        " repeated units, missing outcomes. A closed gate withholds the effects."
+        " One row per tenant, experiment and check."
     ),
 )
 def health(context: dg.AssetExecutionContext, postgres: PostgresResource) -> dg.MaterializeResult:

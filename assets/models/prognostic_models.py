@@ -22,6 +22,7 @@ _SHARED = {
     "owners": ["team:data-science"],
     "tags": {"causeway/partitions": "experiments"},
     "code_version": "1",
+    "skippable": True,
     "deps": [["experiments", "unit_metric_values"], ["features", "unit_covariates"], ["experiments", "health"]],
 }
 
@@ -40,8 +41,8 @@ class _Trained:
         dg.AssetSpec(
             MODELS,
             description=(
-                "What an outcome would be under control, learned from control units' covariates; the learner is chosen by"
-                " out-of-fold loss and logged to MLflow. One row per tenant, experiment and metric."
+                "What an outcome would be under control, learned from control units' covariates; the learner is chosen"
+                " by out-of-fold loss and logged to MLflow. One row per tenant, experiment and metric."
             ),
             **_SHARED,
         ),
@@ -55,6 +56,7 @@ class _Trained:
         ),
     ],
     partitions_def=partitions.experiments,
+    can_subset=True,
 )
 def prognostic_models(
     context: dg.AssetExecutionContext, postgres: PostgresResource, mlflow: MlflowResource
@@ -83,11 +85,10 @@ def prognostic_models(
         metrics={f"{each.metric}.r_squared": each.fit.r_squared for each in trained if each.fit.r_squared is not None},
         parameters={"seed": SEED, "covariates": ", ".join(experiment.covariates)},
     )
-    yield publish(
-        context, postgres, _models(trained, logged), key=MODELS, unit="experiment", seed=SEED,
-        metadata={"r_squared": dg.MetadataValue.json({each.metric: each.fit.r_squared for each in trained})},
-    )  # fmt: skip
-    yield publish(context, postgres, _predictions(trained), key=PREDICTIONS, unit="experiment", seed=SEED)
+    frames = {MODELS: _models(trained, logged), PREDICTIONS: _predictions(trained)}
+    fit = {"r_squared": dg.MetadataValue.json({each.metric: each.fit.r_squared for each in trained})}
+    for key in sorted(context.selected_asset_keys):
+        yield publish(context, postgres, frames[key], key=key, unit="experiment", seed=SEED, metadata=fit)
 
 
 def _models(trained: list[_Trained], logged: dict[str, tuple[str, str]]) -> pl.DataFrame:

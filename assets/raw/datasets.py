@@ -8,8 +8,8 @@ import polars as pl
 def health_insurance_experiment() -> pl.DataFrame:
     """The RAND Health Insurance Experiment as statsmodels ships it (20,190 person-years), its plan spelt out.
 
-    The extract codes the plan by coinsurance rate and a flag. Rate 0 with the flag is the individual deductible plan, not
-    free care: split like this, the person-years per plan are those of Manning et al. (1987), table 2.
+    The extract codes the plan by coinsurance rate and a flag. Rate 0 with the flag is the individual deductible
+    plan, not free care: split like this, the person-years per plan are those of Manning et al. (1987), table 2.
     """
     from statsmodels.datasets import randhie
 

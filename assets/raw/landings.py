@@ -55,7 +55,16 @@ def landings(context: dg.AssetExecutionContext, postgres: PostgresResource) -> d
         records.events, records.assignments, quarantined=records.counts.quarantined, landed_at=landed_at
     )
     accepted = all(expectation.passed for expectation in expectations)
-    duplicates = _write(postgres, tenant, landing_id, source, mode, version, records, accepted)
+    duplicates = _write(
+        postgres,
+        tenant=tenant,
+        landing_id=landing_id,
+        source=source,
+        mode=mode,
+        version=version,
+        records=records,
+        accepted=accepted,
+    )
     return dg.MaterializeResult(
         asset_key=KEY,
         data_version=dg.DataVersion(f"{landing_id} {'accepted' if accepted else 'refused'}"),
@@ -122,6 +131,7 @@ def _unchanged(document: Mapping[str, Any]) -> bytes:
 
 def _write(
     postgres: PostgresResource,
+    *,
     tenant: str,
     landing_id: str,
     source: str,
@@ -145,8 +155,8 @@ def _write(
         if records.quarantine.height:
             transaction.append("raw.quarantine", records.quarantine.with_columns(*tags, source=pl.lit(landing_id)))
         transaction.execute(
-            "INSERT INTO raw.landings (tenant_id, landing_id, source, mode, content_hash, accepted, events, assignments,"
-            " quarantined, duplicates) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            "INSERT INTO raw.landings (tenant_id, landing_id, source, mode, content_hash, accepted, events,"
+            " assignments, quarantined, duplicates) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             (
                 tenant, landing_id, source, mode, version, accepted, records.counts.events,
                 records.counts.assignments, records.counts.quarantined, duplicates,

@@ -11,12 +11,12 @@ import numpy.typing as npt
 def prediction_interval(
     observed: npt.NDArray[np.float64], predicted: npt.NDArray[np.float64], *, coverage: float = 0.9
 ) -> tuple[float | None, float | None]:
-    """Offsets (low, high), in the units of the outcome, to add to a prediction so that a new unit's outcome falls between.
+    """Offsets (low, high), in the units of the outcome, to add to a prediction so that the outcome falls between.
 
-    `observed` and `predicted`, both (units,), are of control units whose outcome the prediction did not see. The offsets are order
-    statistics of the residuals (split conformal prediction, Lei et al. 2018, alg. 2, one tail at a time), so that at least `coverage`
-    of exchangeable units are covered whatever the distribution, skewed ones included. With too few units to promise that the
-    answer is (None, None).
+    `observed` and `predicted`, both (units,), are of control units whose outcome the prediction did not see. The
+    offsets are order statistics of the residuals (split conformal prediction, Lei et al. 2018, alg. 2, one tail at
+    a time), so that at least `coverage` of exchangeable units are covered whatever the distribution, skewed ones
+    included. With too few units to promise that the answer is (None, None).
 
     Raises ValueError for shapes that disagree or a coverage outside (0, 1).
 

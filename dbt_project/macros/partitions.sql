@@ -1,11 +1,16 @@
+{# Text inside SQL, whatever is in it. #}
+{% macro text_literal(text) -%}
+    '{{ text | replace("'", "''") }}'
+{%- endmacro %}
+
 {# A partition is 'tenant|key'; without one a model is made for all of them. #}
 {% macro in_partition(key_column, tenant_column='tenant_id') -%}
     {% if var('partition') -%}
         {% set parts = var('partition').split('|') -%}
-        ({{ tenant_column }} = {{ dbt.string_literal(dbt.escape_single_quotes(parts[0])) }}
-            and {{ key_column }} = {{ dbt.string_literal(dbt.escape_single_quotes(parts[1])) }})
+        ({{ tenant_column }} = {{ text_literal(parts[0]) }}
+            and {{ key_column }} = {{ text_literal(parts[1]) }})
     {%- elif var('tenant') -%}
-        {{ tenant_column }} = {{ dbt.string_literal(dbt.escape_single_quotes(var('tenant'))) }}
+        {{ tenant_column }} = {{ text_literal(var('tenant')) }}
     {%- else -%}
         true
     {%- endif %}
@@ -13,8 +18,8 @@
 
 {# What had arrived by the cut-off, of the tenant asked for: nothing later can enter a number that is made again. #}
 {% macro known(received_at_column='received_at', tenant_column='tenant_id') -%}
-    {{ received_at_column }} <= {{ dbt.string_literal(var('known_at')) }}::timestamptz
-    {%- if var('tenant') %} and {{ tenant_column }} = {{ dbt.string_literal(dbt.escape_single_quotes(var('tenant'))) }}{% endif %}
+    {{ received_at_column }} <= {{ text_literal(var('known_at')) }}::timestamptz
+    {%- if var('tenant') %} and {{ tenant_column }} = {{ text_literal(var('tenant')) }}{% endif %}
 {%- endmacro %}
 
 {# Delete the selected partition and put the new rows in its place, in the transaction of the model: readers see the old

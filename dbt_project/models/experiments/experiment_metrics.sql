@@ -22,5 +22,6 @@ select
     (metric.body ->> 'window_days')::double precision as window_days,
     declared.declaration ->> 'source' is null and metric.body ->> 'type' <> 'mean' as absent_is_zero
 from declared
-cross join lateral jsonb_array_elements(declared.declaration -> 'metrics')
-with ordinality as metric (body, position)
+cross join
+    lateral jsonb_array_elements(declared.declaration -> 'metrics')
+    with ordinality as metric (body, position)

@@ -48,7 +48,7 @@ records as (
             and declared.event = events.type
             and (declared.source is null or split_part(events.source, '@', 1) = declared.source)
     order by
-        declared.tenant_id, declared.study, events.unit_id,
+        declared.tenant_id asc, declared.study asc, events.unit_id asc,
         events.occurred_at desc, events.known_at desc, events.event_id desc
 )
 
