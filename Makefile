@@ -27,6 +27,7 @@ lint: $(STAMP)
 
 docs: $(STAMP)
 	causeway schema > docs/declarations.schema.json
+	python docs/draw_asset_graph.py
 	mkdocs build --strict --quiet
 
 bench: $(STAMP)

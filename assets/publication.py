@@ -43,6 +43,7 @@ def publish(
     with postgres.client().transaction() as transaction:
         transaction.replace_partition(table, frame.with_columns(pl.lit(provenance_id).alias("provenance_id")), keys)
         version = transaction.content_hash(table, keys, NOT_CONTENT)
+        schema = column_schema(transaction, table)
         known_at = record(
             context,
             postgres,
@@ -59,11 +60,26 @@ def publish(
         data_version=dg.DataVersion(version),
         metadata={
             "dagster/row_count": frame.height,
+            "dagster/column_schema": schema,
             "provenance_id": provenance_id,
             "known_at": known_at.isoformat() if known_at else "everything",
             **(metadata or {}),
         },
         check_results=list(check_results),
+    )
+
+
+def column_schema(transaction: PostgresTransaction, table: str) -> dg.TableSchema:
+    """Columns, types and comments as the database has them."""
+    return dg.TableSchema(
+        [
+            dg.TableColumn(name, kind, description=comment)
+            for name, kind, comment in transaction.fetch_all(
+                "SELECT attname, format_type(atttypid, atttypmod), col_description(attrelid, attnum) FROM pg_attribute"
+                " WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+                (transaction.table(table),),
+            )
+        ]
     )
 
 

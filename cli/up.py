@@ -40,6 +40,8 @@ def up(
                 "127.0.0.1",
                 "-p",
                 str(dagster_port),
+                "--log-level",
+                "warning",
             ],
             cwd=root,
             env=environment,

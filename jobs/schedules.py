@@ -16,7 +16,7 @@ from resources.settings import Settings
 def daily_landing(
     context: dg.ScheduleEvaluationContext, postgres: PostgresResource
 ) -> list[dg.RunRequest] | dg.SkipReason:
-    """Every night at two, look at every declared source and land those that changed; the sensors carry on from there."""
+    """Every night at two, land the declared sources that changed; the sensors carry on from there."""
     client = postgres.client()
     register_folder(client, Settings.from_environment().project_root / "declarations")
     observe(context.instance, client)

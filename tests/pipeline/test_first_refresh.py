@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from dagster import DagsterEventType, EventRecordsFilter
 from scipy import stats
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
@@ -137,8 +136,13 @@ def test_served_results_carry_provenance_ids_that_exist(house: House) -> None:
 
 
 def materialisations(house: House) -> list[tuple[str, dict[str, Any]]]:
-    records = house.instance.get_event_records(EventRecordsFilter(DagsterEventType.ASSET_MATERIALIZATION))
-    return [(r.asset_key.to_user_string(), r.asset_materialization.metadata) for r in records]  # type: ignore[union-attr]
+    keys = house.defs.resolve_asset_graph().materializable_asset_keys
+    return [
+        (key.to_user_string(), dict(record.asset_materialization.metadata))
+        for key in keys
+        for record in house.instance.fetch_materializations(key, limit=100).records
+        if record.asset_materialization is not None
+    ]
 
 
 def test_asset_pages_show_row_counts_column_schemas_and_pictures(house: House) -> None:

@@ -6,6 +6,7 @@ declared as (
     select
         tenant_id,
         key as experiment,
+        case when declaration ->> 'source' is not null then key end as landed_source,
         (declaration ->> 'start')::date as starts_on,
         (declaration ->> 'end')::date as ends_on
     from {{ source('registry', 'experiments') }}
@@ -24,6 +25,7 @@ exposures as (
         on
             exposures.tenant_id = declared.tenant_id
             and exposures.experiment = declared.experiment
+            and (declared.landed_source is null or declared.landed_source = split_part(exposures.source, '@', 1))
     where
         exposures.exposed_at >= coalesce(declared.starts_on, '-infinity'::date)
         and exposures.exposed_at < coalesce(declared.ends_on + 1, 'infinity'::date)
