@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import gc
 import logging
@@ -48,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     # What was loaded so far stays for good: collections need not walk it, which shortens their pauses.
     gc.freeze()
-    with listener:
+    # Uvicorn raises the signal again once it has shut down in order; being told to stop is no failure.
+    with listener, contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])
     return 0
 

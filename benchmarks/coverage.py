@@ -24,8 +24,8 @@ from causeway.twins.prognostic import fit_prognostic
 WORLDS = 200
 UNITS = 600
 LEVEL = 0.95
-# The adjusted interval may differ by this share from what its twin's R squared promises.
-WIDTH_TOLERANCE = 0.03
+# R squared is measured on control units; a treated arm varies in ways that no twin under control can know.
+SAVED_OF_PROMISED = 0.8
 METHODS = ("difference_in_means", "adjusted", "econml_linear_dml")
 
 
@@ -92,14 +92,14 @@ def _figures(kind: str, worlds: Sequence[_World]) -> Iterator[Figure]:
         "ratio",
         "sqrt(1 - R2) of the twin out of fold",
         promised,
-        f"within {WIDTH_TOLERANCE:.0%} of its anchor, or narrower",
-        ratio <= (1 + WIDTH_TOLERANCE) * promised,
+        f"saves at least {SAVED_OF_PROMISED:.0%} of what its anchor promises",
+        1 - ratio >= SAVED_OF_PROMISED * (1 - promised),
     )
 
 
 def _settle() -> None:
     """Once a process: the slow import, before anything is asked of it."""
-    import causeway.effects.segments  # noqa: F401
+    import econml.dml  # noqa: F401
 
 
 def _observe(kind: str, seed: int) -> _World:

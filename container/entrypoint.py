@@ -1,6 +1,7 @@
 """Start one service of docker-compose.yml: set what it reads from the environment, then become it.
 
-Each container knows the password of the roles it needs and no other, so it is told only the addresses that those roles reach.
+Each container knows the password of the roles it needs and no other, so it is told only the addresses that those
+roles reach.
 """
 
 import os

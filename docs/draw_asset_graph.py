@@ -1,13 +1,14 @@
 """Draw the resolved asset graph, stage by stage, into docs/images/asset_graph.svg: ``python docs/draw_asset_graph.py``.
 
-A stage is a band, read from top to bottom. An arrow is left out where a longer way along the arrows says the same. Rows are
-laid out as by Sugiyama, Tagawa and Toda (1981): an arrow that passes a row takes a place of its own in it, so that it runs
-between boxes and not behind them.
+A stage is a band, read from top to bottom. An arrow is left out where a longer way along the arrows says the same.
+Rows are laid out as by Sugiyama, Tagawa and Toda (1981): an arrow that passes a row takes a place of its own in it, so
+that it runs between boxes and not behind them.
 """
 
 import random
 import warnings
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib
@@ -104,7 +105,7 @@ def ordered(graph: nx.DiGraph, rows: Rows) -> Rows:
 def crossings(graph: nx.DiGraph, rows: Rows) -> int:
     """How often arrows cross."""
     total = 0
-    for upper, lower in zip(rows, rows[1:], strict=False):
+    for upper, lower in pairwise(rows):
         place = {name: index for index, name in enumerate(lower)}
         ends = [sorted(place[end] for end in graph.successors(name)) for name in upper]
         arrows = [(index, end) for index, each in enumerate(ends) for end in each]
@@ -135,7 +136,7 @@ def positions(graph: nx.DiGraph, rows: Rows) -> dict[str, float]:
 def _apart(wanted: Sequence[float], row: Sequence[str]) -> list[float]:
     """The positions closest to those wanted that keep the order and leave room: least squares by pooling neighbours."""
     offsets = [0.0]
-    for left, right in zip(row, row[1:], strict=False):
+    for left, right in pairwise(row):
         gap = ROOM_FOR_AN_ARROW if "@" in left and "@" in right else ROOM_BESIDE_A_BOX
         offsets.append(offsets[-1] + (width_of(left) + width_of(right)) / 2 + gap)
     pools: list[list[float]] = []
@@ -159,7 +160,7 @@ def draw(graph: nx.DiGraph) -> None:
     across = positions(short, rows)
     stages = [next(stage_of(name) for name in row if "@" not in name) for row in rows]
     down = [0.0]
-    for upper, lower in zip(stages, stages[1:], strict=False):
+    for upper, lower in pairwise(stages):
         down.append(down[-1] - (BETWEEN_ROWS if upper == lower else BETWEEN_STAGES))
     height_at = {name: down[index] for index, row in enumerate(rows) for name in row}
 
@@ -203,7 +204,7 @@ def _arrow(points: Sequence[tuple[float, float]]) -> FancyArrowPatch:
     """A curve that leaves downwards, passes each point vertically, and arrives from above."""
     points = [(points[0][0], points[0][1] - HEIGHT / 2), *points[1:-1], (points[-1][0], points[-1][1] + HEIGHT / 2)]
     vertices, codes = [points[0]], [Curve.MOVETO]
-    for (x, y), (to_x, to_y) in zip(points, points[1:], strict=False):
+    for (x, y), (to_x, to_y) in pairwise(points):
         middle = (y + to_y) / 2
         vertices += [(x, middle), (to_x, middle), (to_x, to_y)]
         codes += [Curve.CURVE4] * 3

@@ -59,12 +59,16 @@ def _read_manifest(_modified: float) -> Mapping[str, Any]:
 def _parsed(schema_prefix: str, _newest: float) -> Any:
     """dbt's own form of the manifest for one schema prefix, to be copied: compiling leaves its traces in it."""
     variables = {"schema_prefix": schema_prefix, "known_at": "infinity", "partition": "", "tenant": ""}
-    return _invoke(["parse", "--no-partial-parse", "--vars", json.dumps(variables)], None)
+    return _invoke(["parse", "--no-partial-parse", "--no-write-json", "--vars", json.dumps(variables)], None)
 
 
 def _invoke(arguments: Sequence[str], parsed: Any) -> Any:
     from dbt.cli.main import dbtRunner
+    from dbt_common.behavior_flags import BehaviorFlagRendered
 
+    # dbt looks for the module that made each flag by reading the source of every frame on the stack, in a house this
+    # size two seconds a run, to name it in a warning that we do not print.
+    BehaviorFlagRendered._default_source = staticmethod(lambda: "dbt")
     result = dbtRunner(manifest=parsed).invoke(
         [
             *arguments,
@@ -103,7 +107,7 @@ class DbtResource(dg.ConfigurableResource):
             "tenant": self.tenant,
         }
         parsed = _parsed(self.schema_prefix, _newest_input()).deepcopy()
-        selected = ["--select", *models, "--vars", json.dumps(variables)]
+        selected = ["--select", *models, "--vars", json.dumps(variables), "--no-write-json"]
         result = _invoke(
             ["build", *selected, "--exclude-resource-type", "unit_test"] if tests else ["run", *selected], parsed
         )

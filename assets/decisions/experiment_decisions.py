@@ -20,6 +20,7 @@ ByVariant = dict[str, Effect]
         ["estimates", "adjusted_effects"],
         ["estimates", "segment_effects"],
         ["experiments", "health"],
+        ["registry", "experiments"],
     ],
     partitions_def=partitions.experiments,
     group_name="decisions",

@@ -21,6 +21,7 @@ from resources.postgres import PostgresResource
         ["experiments", "sufficient_statistics"],
         ["twins", "prognostic_scores"],
         ["experiments", "health"],
+        ["registry", "experiments"],
     ],
     partitions_def=partitions.experiments,
     group_name="estimates",

@@ -19,6 +19,7 @@ from resources.postgres import PostgresResource
         ["experiments", "unit_metric_values"],
         ["features", "unit_covariates"],
         ["experiments", "health"],
+        ["registry", "experiments"],
     ],
     partitions_def=partitions.experiments,
     group_name="estimates",

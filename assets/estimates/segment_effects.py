@@ -17,7 +17,12 @@ SEED = 20_240_102
 
 @dg.asset(
     key=["estimates", "segment_effects"],
-    deps=[["experiments", "unit_metric_values"], ["features", "unit_covariates"], ["experiments", "health"]],
+    deps=[
+        ["experiments", "unit_metric_values"],
+        ["features", "unit_covariates"],
+        ["experiments", "health"],
+        ["registry", "experiments"],
+    ],
     partitions_def=partitions.experiments,
     group_name="estimates",
     kinds={"python", "econml"},

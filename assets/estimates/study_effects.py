@@ -19,7 +19,7 @@ _NUMBERS = ("effect", "std_error", "ci_low", "ci_high", "p_value")
 
 @dg.asset(
     key=KEY,
-    deps=[["features", "study_columns"]],
+    deps=[["features", "study_columns"], ["registry", "studies"]],
     partitions_def=partitions.studies,
     check_specs=[
         dg.AssetCheckSpec("identified", asset=KEY, partitions_def=partitions.studies),

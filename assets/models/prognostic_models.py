@@ -23,7 +23,12 @@ _SHARED = {
     "tags": {"causeway/partitions": "experiments"},
     "code_version": "1",
     "skippable": True,
-    "deps": [["experiments", "unit_metric_values"], ["features", "unit_covariates"], ["experiments", "health"]],
+    "deps": [
+        ["experiments", "unit_metric_values"],
+        ["features", "unit_covariates"],
+        ["experiments", "health"],
+        ["registry", "experiments"],
+    ],
 }
 
 

@@ -12,7 +12,7 @@ from resources.postgres import PostgresResource
 
 @dg.asset(
     key=["twins", "prognostic_scores"],
-    deps=[["models", "prognostic_predictions"], ["experiments", "unit_metric_values"]],
+    deps=[["models", "prognostic_predictions"], ["experiments", "unit_metric_values"], ["registry", "experiments"]],
     partitions_def=partitions.experiments,
     group_name="twins",
     kinds={"python", "postgres"},
