@@ -1,6 +1,7 @@
 """Unit-level frames of one experiment: outcomes and covariates, one row a unit, always in the order of unit_id."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -13,33 +14,40 @@ def outcomes(postgres: PostgresResource, partition_key: str) -> pl.DataFrame:
     client = postgres.client()
     return client.read(
         f"SELECT metric, unit_id, variant, value FROM {client.table('experiments.unit_metric_values')}"
-        ' WHERE tenant_id = %s AND experiment = %s ORDER BY metric, unit_id COLLATE "C"',
+        " WHERE tenant_id = %s AND experiment = %s",
         split(partition_key),
-    )
+    ).sort("metric", "unit_id")
 
 
-def covariates(postgres: PostgresResource, partition_key: str, names: Sequence[str]) -> pl.DataFrame:
-    """unit_id and one column per name: a number where every value of it is one, else text; null when missing."""
-    long = _long(postgres, partition_key)
-    wide = long.select("unit_id").unique(maintain_order=True)
-    for name in names:
-        column = long.filter(pl.col("covariate") == name)
-        numeric = column["value_number"].null_count() == column["value_text"].null_count()
-        value = pl.col("value_number") if numeric else pl.col("value_text")
-        wide = wide.join(column.select("unit_id", value.alias(name)), on="unit_id", how="left", maintain_order="left")
-    return wide
+@dataclass(frozen=True)
+class Profiles:
+    """What was known of every unit before it was exposed; ``long`` has a row a unit and covariate."""
+
+    long: pl.DataFrame
+
+    def covariates(self, names: Sequence[str]) -> pl.DataFrame:
+        """unit_id and one column per name: a number where every value of it is one, else text; null when missing."""
+        wide = self.long.select("unit_id").unique(maintain_order=True)
+        for name in names:
+            column = self.long.filter(pl.col("covariate") == name)
+            numeric = column["value_number"].null_count() == column["value_text"].null_count()
+            value = pl.col("value_number") if numeric else pl.col("value_text")
+            wide = wide.join(
+                column.select("unit_id", value.alias(name)), on="unit_id", how="left", maintain_order="left"
+            )
+        return wide
+
+    def levels(self, segment: str) -> pl.DataFrame:
+        """unit_id and the level of one segment, as it was written; null when missing."""
+        return self.long.filter(pl.col("covariate") == segment).select("unit_id", level="value_text")
 
 
-def levels(postgres: PostgresResource, partition_key: str, segment: str) -> pl.DataFrame:
-    """unit_id and the level of one segment, as it was written; null when missing."""
-    long = _long(postgres, partition_key)
-    return long.filter(pl.col("covariate") == segment).select("unit_id", level="value_text")
-
-
-def _long(postgres: PostgresResource, partition_key: str) -> pl.DataFrame:
+def profiles(postgres: PostgresResource, partition_key: str, names: Sequence[str]) -> Profiles:
+    """Covariates and segments called ``names``, in one query."""
     client = postgres.client()
-    return client.read(
+    long = client.read(
         f"SELECT unit_id, covariate, value_text, value_number FROM {client.table('features.unit_covariates')}"
-        ' WHERE tenant_id = %s AND experiment = %s ORDER BY unit_id COLLATE "C"',
-        split(partition_key),
+        " WHERE tenant_id = %s AND experiment = %s AND covariate = ANY(%s)",
+        (*split(partition_key), list(names)),
     )
+    return Profiles(long.sort("unit_id"))

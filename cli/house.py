@@ -76,14 +76,19 @@ def dagster_instance() -> Iterator[dg.DagsterInstance]:
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     warnings.simplefilter("ignore")
     with dg.DagsterInstance.get() as instance:
+        # As it comes, every look into its storage opens a connection of its own: hundreds of them in one command.
+        instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=300, max_overflow=20)
         yield instance
 
 
 def definitions() -> dg.Definitions:
     """The code location; imported late, for it is the heaviest thing in the house."""
+    import gc
     import warnings
 
     warnings.simplefilter("ignore")
     from definitions import defs
 
+    # Loaded for good: a million objects that no later collection needs to walk.
+    gc.freeze()
     return defs

@@ -54,7 +54,9 @@ def bring_up_to_date(
 
     if register:
         register_folder(house.client, house.settings.project_root / "declarations")
-        register_landing_files(house.client, house.settings.project_root / "landing")
+        found = register_landing_files(house.client, house.settings.project_root / "landing")
+        for refusal in found.refused:
+            terminal.print(f"[yellow]refused[/yellow] {refusal}")
     outcome = Outcome()
     with terminal.status("loading the graph") as status, dagster_instance() as instance:
         defs = definitions()

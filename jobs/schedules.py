@@ -2,6 +2,8 @@
 
 import dagster as dg
 
+from causeway.declarations.problem import DeclarationError
+from causeway.landing.error import LandingError
 from jobs.observe import observe
 from jobs.plan import next_work
 from jobs.road import land
@@ -18,7 +20,10 @@ def daily_landing(
 ) -> list[dg.RunRequest] | dg.SkipReason:
     """Every night at two, land the declared sources that changed; the sensors carry on from there."""
     client = postgres.client()
-    register_folder(client, Settings.from_environment().project_root / "declarations")
+    try:
+        register_folder(client, Settings.from_environment().project_root / "declarations")
+    except (DeclarationError, LandingError, FileNotFoundError) as error:
+        context.log.warning(f"declarations stay as they were: {error}")
     observe(context.instance, client)
     work = next_work(context.instance, context.repository_def.asset_graph, lambda each: each.job == land.name)
     if not work:

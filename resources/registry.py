@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from causeway.declarations.experiment import ExperimentDeclaration
 from causeway.declarations.reading import AnyDeclaration, read_declaration
 from causeway.declarations.source import SourceDeclaration
@@ -22,10 +24,11 @@ EVENT_FILE_SUFFIXES = (".csv", ".parquet", ".ndjson")
 
 @dataclass(frozen=True)
 class Registered:
-    """What registering a folder changed, as (kind, tenant|key)."""
+    """What registering a folder changed, as (kind, tenant|key), and what could not be registered, with the reason."""
 
     changed: tuple[tuple[str, str], ...]
     total: int
+    refused: tuple[str, ...] = ()
 
 
 def declared_in(folder: Path) -> Iterator[tuple[AnyDeclaration, Path]]:
@@ -45,16 +48,25 @@ def register_folder(client: PostgresClient, folder: Path) -> Registered:
 
 
 def register_landing_files(client: PostgresClient, folder: Path) -> Registered:
-    """Register every event file that lies in ``folder/<tenant>/``; files are appended, never restated."""
+    """Register every event file that lies in ``folder/<tenant>/``; files are appended, never restated.
+
+    A file or folder whose name cannot be a key or a tenant is refused by itself; the others go on.
+    """
     changed: list[tuple[str, str]] = []
+    refused: list[str] = []
     paths = sorted(path for path in folder.glob("*/*") if path.suffix in EVENT_FILE_SUFFIXES)
     with client.transaction() as transaction:
         for path in paths:
-            declaration = SourceDeclaration(
-                kind="source", key=path.name, tenant=path.parent.name, file=str(path), mode="append"
-            )
+            try:
+                declaration = SourceDeclaration(
+                    kind="source", key=path.name, tenant=path.parent.name, file=str(path), mode="append"
+                )
+            except ValidationError as error:
+                what = "; ".join(f"{each['loc'][0]} {each['input']!r}: {each['msg']}" for each in error.errors())
+                refused.append(f"{path.parent.name}/{path.name}: {what}")
+                continue
             changed += register(transaction, declaration, path)
-    return Registered(tuple(changed), len(paths))
+    return Registered(tuple(changed), len(paths), tuple(refused))
 
 
 def register(transaction: PostgresTransaction, declaration: AnyDeclaration, path: Path) -> list[tuple[str, str]]:

@@ -1,6 +1,7 @@
 import dagster as dg
 
 from causeway.declarations.problem import DeclarationError
+from causeway.landing.error import LandingError
 from jobs.observe import observe
 from resources.postgres import PostgresResource
 from resources.registry import register_folder
@@ -16,7 +17,7 @@ def declarations_changed(context: dg.SensorEvaluationContext, postgres: Postgres
     client = postgres.client()
     try:
         registered = register_folder(client, Settings.from_environment().project_root / "declarations")
-    except (DeclarationError, FileNotFoundError) as error:
+    except (DeclarationError, LandingError, FileNotFoundError) as error:
         # What was in force stays in force; the tick shows where the mistake is.
         return dg.SkipReason(f"nothing was registered: {error}")
     changed = observe(context.instance, client)

@@ -17,6 +17,8 @@ def landing_files(context: dg.SensorEvaluationContext, postgres: PostgresResourc
     client = postgres.client()
     folder = Settings.from_environment().project_root / "landing"
     registered = register_landing_files(client, folder)
+    for refusal in registered.refused:
+        context.log.warning(f"cannot be landed: {refusal}")
     found = [partition for kind, partition in registered.changed if kind == "source"]
     versions = {
         f"{tenant}|{key}": version
@@ -27,5 +29,7 @@ def landing_files(context: dg.SensorEvaluationContext, postgres: PostgresResourc
             dg.RunRequest(run_key=f"{partition}@{versions[partition]}", partition_key=partition) for partition in found
         ],
         dynamic_partitions_requests=[partitions.sources.build_add_request(found)] if found else [],
-        skip_reason=None if found else f"{registered.total} files in {folder.name}/, nothing new",
+        skip_reason=None
+        if found
+        else "; ".join((f"{registered.total} files in {folder.name}/, nothing new", *registered.refused)),
     )

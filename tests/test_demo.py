@@ -89,7 +89,9 @@ def test_the_broken_trial_is_served_without_a_single_number(first: dict[str, Any
     assert withheld["results"]
     for row in withheld["results"]:
         assert row["status"] == "withheld"
-        assert [row[name] for name in ("mean", "effect", "ci_low", "ci_high", "p_value", "relative_effect")] == [None] * 6
+        assert [row[name] for name in ("mean", "effect", "ci_low", "ci_high", "p_value", "relative_effect")] == [
+            None
+        ] * 6
 
 
 def test_the_observational_estimate_is_nearer_the_truth_than_the_naive_one(first: dict[str, Any]) -> None:

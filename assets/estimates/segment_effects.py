@@ -53,8 +53,9 @@ def _rows(
     # EconML takes seconds to import: here, and not where definitions are loaded.
     from causeway.effects.segments import segment_effects as estimate
 
-    known = unit_frames.covariates(postgres, context.partition_key, experiment.covariates)
-    levels = {name: unit_frames.levels(postgres, context.partition_key, name) for name in experiment.segments}
+    profiles = unit_frames.profiles(postgres, context.partition_key, experiment.profile_columns)
+    known = profiles.covariates(experiment.covariates)
+    levels = {name: profiles.levels(name) for name in experiment.segments}
     outcomes = unit_frames.outcomes(postgres, context.partition_key)
     variants = [name for name, _ in experiment.ordered_variants]
     for (metric,), frame in outcomes.group_by("metric", maintain_order=True):

@@ -68,7 +68,8 @@ def prognostic_models(
 ) -> Iterator[dg.MaterializeResult]:
     experiment = declared.experiment(postgres, context.partition_key)
     outcomes = unit_frames.outcomes(postgres, context.partition_key)
-    covariates = unit_frames.covariates(postgres, context.partition_key, experiment.covariates)
+    profiles = unit_frames.profiles(postgres, context.partition_key, experiment.covariates)
+    covariates = profiles.covariates(experiment.covariates)
     trained = []
     for (metric,), frame in outcomes.group_by("metric", maintain_order=True):
         joined = frame.join(covariates, on="unit_id", how="left", maintain_order="left")

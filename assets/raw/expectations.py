@@ -48,9 +48,9 @@ def validate(
                 ),
             ],
         ),
-        "events": (events, [expect.ExpectColumnValuesToBeUnique(column="event_id")]),
+        "events": (events.select("event_id"), [expect.ExpectColumnValuesToBeUnique(column="event_id")]),
         "assignments": (
-            assignments,
+            assignments.select("event_id", "variant"),
             [
                 expect.ExpectColumnValuesToBeUnique(column="event_id"),
                 expect.ExpectColumnValuesToNotBeNull(column="variant"),

@@ -1,7 +1,7 @@
 import dagster as dg
 import polars as pl
 
-from assets import declared, partitions, unit_frames
+from assets import declared, partitions
 from assets.pictures import picture
 from assets.publication import publish
 from causeway.plots.calibration import calibration_plot
@@ -27,17 +27,14 @@ from resources.postgres import PostgresResource
 def prognostic_scores(context: dg.AssetExecutionContext, postgres: PostgresResource) -> dg.MaterializeResult:
     control = declared.experiment(postgres, context.partition_key).control
     client = postgres.client()
-    predictions = client.read(
-        f"SELECT metric, unit_id, predicted FROM {client.table('models.prognostic_predictions')}"
-        ' WHERE tenant_id = %s AND experiment = %s ORDER BY metric, unit_id COLLATE "C"',
+    twins = client.read(
+        "SELECT predictions.metric, predictions.unit_id, predictions.predicted, outcomes.variant, outcomes.value"
+        f" FROM {client.table('models.prognostic_predictions')} AS predictions"
+        f" LEFT JOIN {client.table('experiments.unit_metric_values')} AS outcomes"
+        " USING (tenant_id, experiment, metric, unit_id)"
+        " WHERE predictions.tenant_id = %s AND predictions.experiment = %s",
         partitions.split(context.partition_key),
-    )
-    twins = predictions.join(
-        unit_frames.outcomes(postgres, context.partition_key),
-        on=["metric", "unit_id"],
-        how="left",
-        maintain_order="left",
-    )
+    ).sort("metric", "unit_id")
     frames, pictures = [], {}
     for (metric,), frame in twins.group_by("metric", maintain_order=True):
         controls = frame.filter((pl.col("variant") == control) & pl.col("value").is_not_null())

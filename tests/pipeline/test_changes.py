@@ -105,9 +105,7 @@ def test_what_others_land_changes_no_number_and_no_provenance_elsewhere(house: H
 
 def test_what_others_land_runs_only_dbt_elsewhere(house: House, landed: Landed) -> None:
     graph = house.defs.resolve_asset_graph()
-    elsewhere = [
-        ran for ran in landed.runs if ran.work.partition and not ran.work.partition.endswith(TOUCHED)
-    ]
+    elsewhere = [ran for ran in landed.runs if ran.work.partition and not ran.work.partition.endswith(TOUCHED)]
     assert elsewhere
     assert [
         (ran.work.partition, key.to_user_string())

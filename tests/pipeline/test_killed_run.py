@@ -23,9 +23,7 @@ with dg.DagsterInstance.ephemeral() as instance:
     instance.add_dynamic_partitions("experiments", sys.argv[1:])
     defs.resolve_job_def("analyse_experiment").execute_in_process(instance=instance, partition_key=sys.argv[1])
 """
-WAITING = (
-    "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-)
+WAITING = "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 def published(house: House) -> list[list[dict[str, Any]]]:
