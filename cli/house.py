@@ -45,7 +45,7 @@ def open_house(report: Report = lambda line: None) -> House:
 
 
 def _tenants(settings: Settings) -> list[str]:
-    """Every tenant that a readable declaration names; a mistake in one is reported where declarations are registered."""
+    """Every tenant that a readable declaration names; mistakes are reported where declarations are registered."""
     tenants = {"default"}
     with suppress(DeclarationError):
         for declaration, _ in declared_in(settings.project_root / "declarations"):
