@@ -289,13 +289,17 @@ def _stop_server(data: Path) -> None:
     try:
         # open transactions are rolled back, sessions closed and the data checkpointed
         process.send_signal(signal.SIGINT)
-        process.wait(STOP_SECONDS)
+        deadline = time.monotonic() + STOP_SECONDS
+        # process.wait would also wait for whoever adopted the server to bury it, which may take seconds.
+        while _process(running.process_id) is not None:
+            if time.monotonic() > deadline:
+                process.send_signal(signal.SIGQUIT)  # the next start recovers from the log
+                return
+            time.sleep(0.02)
         if Path(running.socket_folder) != data:
             Path(running.socket_folder).rmdir()
     except psutil.NoSuchProcess:
         return
-    except psutil.TimeoutExpired:
-        process.send_signal(signal.SIGQUIT)  # the next start recovers from the log
 
 
 def _socket_folder(data: Path, system_user: str | None) -> Path:

@@ -129,6 +129,12 @@ class PostgresTransaction:
         frame = frame.select(pl.col(name).cast(dtype) for name, (dtype, _) in columns.items())
         return frame if schema is None else frame.with_columns(pl.col(n).cast(t) for n, t in schema.items())
 
+    def join_in_bulk(self) -> None:
+        """Join whole tables in this transaction, as when they were written a moment ago: without statistics of
+        them the server takes them for small and probes an index once a row.
+        """
+        self.execute("SET LOCAL enable_nestloop = off")
+
     def replace_partition(
         self, table: str, frame: pl.DataFrame, keys: KeyValues, provenance: Mapping[str, Any] | None = None
     ) -> int:

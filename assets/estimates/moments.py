@@ -75,5 +75,7 @@ def with_score(postgres: PostgresResource, partition_key: str) -> ByArm:
     query = _WITH_SCORE.format(
         values=client.table("experiments.unit_metric_values"), scores=client.table("twins.prognostic_scores")
     )
-    rows = client.fetch_all(query, split(partition_key))
+    with client.transaction(read_only=True) as transaction:
+        transaction.join_in_bulk()
+        rows = transaction.fetch_all(query, split(partition_key))
     return {(metric, None, variant): Moments(*numbers) for metric, variant, *numbers in rows}

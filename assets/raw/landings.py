@@ -49,7 +49,7 @@ def landings(context: dg.AssetExecutionContext, postgres: PostgresResource) -> d
     document, version = _declaration(postgres, tenant, source)
     landed_at = datetime.now(UTC)
     mode = document.get("mode", "snapshot") if document.get("file") and "table_of" not in document else "snapshot"
-    landing_id = f"{source}@{version[:12]}"
+    landing_id = _landing_id(postgres, tenant, source, version, mode)
     records = _records(postgres, context.partition_key, document, source if mode == "append" else landing_id, landed_at)
     expectations = validate(
         records.events, records.assignments, quarantined=records.counts.quarantined, landed_at=landed_at
@@ -95,6 +95,24 @@ def _declaration(postgres: PostgresResource, tenant: str, source: str) -> tuple[
     if row is None:
         raise LookupError(f"no source {source} is declared for tenant {tenant}")
     return row[0], row[1]
+
+
+def _landing_id(postgres: PostgresResource, tenant: str, source: str, version: str, mode: str) -> str:
+    """The landing of this content: the one that is in force already, or a new one.
+
+    A file that says again what it said before another content is landed anew, for of a snapshot only the newest counts.
+    """
+    first = f"{source}@{version[:12]}"
+    if mode == "append":
+        return first
+    landings = postgres.client().fetch_all(
+        "SELECT landing_id, accepted FROM raw.landings WHERE tenant_id = %s AND source = %s"
+        " ORDER BY received_at DESC, landing_id DESC",
+        (tenant, source),
+    )
+    same = [each for each, _ in landings if each == first or each.startswith(f"{first}.")]
+    newest = [each for each, _ in landings][:1] + [each for each, accepted in landings if accepted][:1]
+    return next((each for each in newest if each in same), f"{first}.{len(same) + 1}" if same else first)
 
 
 def _records(

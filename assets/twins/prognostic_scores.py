@@ -27,14 +27,16 @@ from resources.postgres import PostgresResource
 def prognostic_scores(context: dg.AssetExecutionContext, postgres: PostgresResource) -> dg.MaterializeResult:
     control = declared.experiment(postgres, context.partition_key).control
     client = postgres.client()
-    twins = client.read(
-        "SELECT predictions.metric, predictions.unit_id, predictions.predicted, outcomes.variant, outcomes.value"
-        f" FROM {client.table('models.prognostic_predictions')} AS predictions"
-        f" LEFT JOIN {client.table('experiments.unit_metric_values')} AS outcomes"
-        " USING (tenant_id, experiment, metric, unit_id)"
-        " WHERE predictions.tenant_id = %s AND predictions.experiment = %s",
-        partitions.split(context.partition_key),
-    ).sort("metric", "unit_id")
+    with client.transaction(read_only=True) as transaction:
+        transaction.join_in_bulk()
+        twins = transaction.read(
+            "SELECT predictions.metric, predictions.unit_id, predictions.predicted, outcomes.variant, outcomes.value"
+            f" FROM {client.table('models.prognostic_predictions')} AS predictions"
+            f" LEFT JOIN {client.table('experiments.unit_metric_values')} AS outcomes"
+            " USING (tenant_id, experiment, metric, unit_id)"
+            " WHERE predictions.tenant_id = %s AND predictions.experiment = %s",
+            partitions.split(context.partition_key),
+        ).sort("metric", "unit_id")
     frames, pictures = [], {}
     for (metric,), frame in twins.group_by("metric", maintain_order=True):
         controls = frame.filter((pl.col("variant") == control) & pl.col("value").is_not_null())

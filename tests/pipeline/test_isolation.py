@@ -30,7 +30,6 @@ def test_every_table_of_every_stage_has_forced_row_level_security_and_both_polic
     )
     names = {row["name"] for row in rows}
     assert {"events.events", "features.unit_covariates", "experiments.health", "serving.experiments"} <= names
-    # Who has what key is nobody's business but the migration's: the pipeline needs no policy there.
     assert [row["name"] for row in rows if not (row["relrowsecurity"] and row["relforcerowsecurity"])] == []
     by_dbt_or_python = [row for row in rows if row["name"].split(".")[0] not in ("registry", "raw", "ops")]
     assert [
