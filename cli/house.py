@@ -83,12 +83,9 @@ def dagster_instance() -> Iterator[dg.DagsterInstance]:
 
 def definitions() -> dg.Definitions:
     """The code location; imported late, for it is the heaviest thing in the house."""
-    import gc
     import warnings
 
     warnings.simplefilter("ignore")
     from definitions import defs
 
-    # Loaded for good: a million objects that no later collection needs to walk.
-    gc.freeze()
     return defs

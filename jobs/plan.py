@@ -44,7 +44,11 @@ def next_work(
     with partition_loading_context(dynamic_partitions_store=instance):
         resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
         for job in ROAD:
-            found = tuple(filter(wanted, _work_of(job.name, _assets_of(job, graph), instance, graph, resolver)))
+            found = tuple(
+                filter(
+                    wanted, _work_of(job.name, _assets_of(job, graph), resolver, wanted, instance=instance, graph=graph)
+                )
+            )
             if found:
                 return found
     return ()
@@ -58,15 +62,20 @@ def _assets_of(job: object, graph: BaseAssetGraph) -> Sequence[dg.AssetKey]:
 def _work_of(
     job: str,
     keys: Sequence[dg.AssetKey],
+    resolver: CachingStaleStatusResolver,
+    wanted: Callable[[Work], bool],
+    *,
     instance: dg.DagsterInstance,
     graph: BaseAssetGraph,
-    resolver: CachingStaleStatusResolver,
 ) -> Iterator[Work]:
     by_partition: dict[str | None, list[dg.AssetKey]] = defaultdict(list)
     causes: dict[str | None, list[str]] = defaultdict(list)
     for key in keys:
         partitions_def = graph.get(key).partitions_def
         for partition in partitions_def.get_partition_keys() if partitions_def else (None,):
+            # Asking for a status costs queries: not for a partition that nobody wants now.
+            if not wanted(Work(job, partition, (), ())):
+                continue
             status = resolver.get_status(key, partition)
             if status is StaleStatus.FRESH:
                 continue
