@@ -36,7 +36,7 @@ def run() -> None:
     # A loaded graph is a million objects that stay. As it comes, the collector walks them over and over, and once more
     # when the interpreter ends: some four seconds a command.
     gc.set_threshold(20_000, 10, 10)
-    atexit.register(gc.disable)
+    atexit.register(gc.freeze)
     try:
         app()
     except Exception as error:
