@@ -13,6 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+CHANNEL = "serving_changed"
+
 _BYTES_KEPT = 64 * 1024 * 1024
 _BYTES_PER_ANSWER = 1024 * 1024
 

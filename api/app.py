@@ -14,7 +14,7 @@ import api.experiments.endpoints
 import api.operations.endpoints
 import api.studies.endpoints
 from api import problems
-from api.answers import Answers, AnswersMiddleware
+from api.answers import CHANNEL, Answers, AnswersMiddleware
 from api.authentication import AuthenticationMiddleware, Authenticator
 from api.bodies import BodyMiddleware
 from api.database import Database
@@ -32,7 +32,7 @@ def create_app(settings: Settings) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await database.open()
-        listening = asyncio.create_task(database.listen(on_change=answers.published, on_link=answers.linked))
+        listening = asyncio.create_task(database.listen({CHANNEL: answers.published}, on_link=answers.linked))
         try:
             yield
         finally:

@@ -2,6 +2,9 @@
 
 A key reads ``cw_<tenant>_<key_id>_<secret>``. The registry holds the sha256 of the whole key, under the
 row-level security of that tenant, so that a key can only ever open the tenant that it names.
+
+A key of role ``developer`` opens every route. One of role ``client`` may be published, as a key inside an app that is
+shipped to customers is: it opens the few routes that such an app needs, none of which reads what others have stored.
 """
 
 from __future__ import annotations
@@ -23,6 +26,16 @@ from api.problems import Problem, problem_of, problem_response
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 
+# What a published key opens: methods with a path, or, ending in a slash, with all paths below.
+CLIENT_MAY = (
+    ("POST", "/ofrep/"),
+    ("GET", "/api/features/"),
+    ("POST", "/v1/events"),
+    ("POST", "/v1/assignments"),
+)
+# Here the key is the path's last segment: the vendor's clients send no header.
+_KEY_IN_PATH = "/api/features/"
+
 # A tenant's name may hold underscores; the parts behind it may not, so the key is read from the right.
 _KEY = re.compile(r"cw_(?P<tenant>[a-z][a-z0-9_]{0,62})_(?P<key_id>[A-Za-z0-9-]{1,64})_(?P<secret>[A-Za-z0-9-]{1,128})")
 _KEYS_REMEMBERED = 1024
@@ -37,6 +50,15 @@ class Principal:
     tenant: str
     key_id: str
     role: str
+
+    def may(self, method: str, path: str) -> bool:
+        """Whether the key's role opens a route; a role that is not known opens none."""
+        if self.role == "developer":
+            return True
+        return self.role == "client" and any(
+            method == allowed and (path == route or (route.endswith("/") and path.startswith(route)))
+            for allowed, route in CLIENT_MAY
+        )
 
 
 def principal_of(request: Request) -> Principal:
@@ -54,9 +76,9 @@ class Authenticator:
         self._clock = clock
         self._known: dict[str, tuple[Principal, float]] = {}
 
-    async def __call__(self, headers: Headers) -> Principal:
-        """The principal whose key is in ``headers``; Problem 401 if it is missing, unknown or expired."""
-        key = _key_in(headers)
+    async def __call__(self, scope: Scope) -> Principal:
+        """The principal whose key the request has; Problem 401 if it is missing, unknown or expired."""
+        key = _key_in(scope)
         digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
         remembered = self._known.get(digest)
         if remembered is not None and self._clock() < remembered[1]:
@@ -96,14 +118,21 @@ class AuthenticationMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
             try:
-                scope["principal"] = await self._authenticator(Headers(scope=scope))
+                principal = await self._authenticator(scope)
+                if not principal.may(scope["method"], scope["path"]):
+                    raise Problem(403, "forbidden", f"A key of role {principal.role!r} does not open this route.")
             except (Problem, DatabaseUnavailable, NotMaterialised) as error:
                 await problem_response(problem_of(error), scope)(scope, receive, send)
                 return
+            scope["principal"] = principal
         await self._app(scope, receive, send)
 
 
-def _key_in(headers: Headers) -> str:
+def _key_in(scope: Scope) -> str:
+    if scope["path"].startswith(_KEY_IN_PATH):
+        key: str = scope["path"].removeprefix(_KEY_IN_PATH)
+        return key
+    headers = Headers(scope=scope)
     authorization = headers.get("authorization")
     if authorization is None:
         key = headers.get("x-api-key", "")

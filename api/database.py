@@ -1,4 +1,4 @@
-"""Postgres as one tenant sees it: sessions that read, sessions that write, and notice of what was published.
+"""Postgres as one tenant sees it: sessions that read, sessions that write, and notice of what has changed.
 
 The tenant is set for one transaction only, so that a pooled connection carries nothing from one request to
 the next; row-level security does the rest, and with no tenant set it shows no rows.
@@ -9,14 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, NewType
 
 import asyncpg
 
 from api.settings import Settings
-
-CHANNEL = "serving_changed"
 
 TenantQuery = NewType("TenantQuery", str)
 
@@ -130,15 +128,17 @@ class Database:
             async with self._reading.acquire(timeout=self._settings.acquire_timeout) as connection:
                 await connection.execute("select 1")
 
-    async def listen(self, *, on_change: Callable[[str], None], on_link: Callable[[bool], None]) -> None:
-        """Call ``on_change(tenant)`` at every publication, for ever; ``on_link`` says whether we can hear."""
+    async def listen(self, on: Mapping[str, Callable[[str], None]], *, on_link: Callable[[bool], None]) -> None:
+        """Call ``on[channel](tenant)`` at every notification, for ever; ``on_link`` says whether we can hear."""
         while True:
             # A link that is down is no error here: requests find that out, and meanwhile no answer is kept.
             with contextlib.suppress(DatabaseUnavailable), _translated():
-                await self._listen_while_connected(on_change, on_link)
+                await self._listen_while_connected(on, on_link)
             await asyncio.sleep(self._settings.listen_retry)
 
-    async def _listen_while_connected(self, on_change: Callable[[str], None], on_link: Callable[[bool], None]) -> None:
+    async def _listen_while_connected(
+        self, on: Mapping[str, Callable[[str], None]], on_link: Callable[[bool], None]
+    ) -> None:
         connection = await asyncpg.connect(
             self._settings.database_url,
             timeout=self._settings.connect_timeout,
@@ -147,8 +147,9 @@ class Database:
         lost = asyncio.Event()
         try:
             connection.add_termination_listener(lambda _: lost.set())
-            await connection.add_listener(CHANNEL, lambda _connection, _pid, _channel, tenant: on_change(tenant))
-            logger.info("connected to Postgres; listening for publications")
+            for channel in on:
+                await connection.add_listener(channel, lambda _connection, _pid, channel, tenant: on[channel](tenant))
+            logger.info("connected to Postgres; listening for what changes")
             on_link(True)
             await lost.wait()
             logger.warning("lost the connection to Postgres; connecting again")

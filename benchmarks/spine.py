@@ -214,7 +214,7 @@ def _api(house: _House, report: Report) -> list[Figure]:
     report("the API: from start to ready")
     settings = house.settings()
     try:
-        key = new_key(settings, "pharma", role="bench", expires_at=datetime.now(UTC) + timedelta(hours=1)).key
+        key = new_key(settings, "pharma", role="developer", expires_at=datetime.now(UTC) + timedelta(hours=1)).key
         starts = []
         for _ in range(REPEATS):
             begin = time.perf_counter()

@@ -214,7 +214,7 @@ def _study(house: House, terminal: Console) -> list[dict[str, Any]]:
 def _through_the_api(house: House, terminal: Console) -> dict[str, Any]:
     from resources.migration import new_key
 
-    made = new_key(house.settings, "pharma", role="demo", expires_at=datetime.now(UTC) + timedelta(minutes=10))
+    made = new_key(house.settings, "pharma", role="developer", expires_at=datetime.now(UTC) + timedelta(minutes=10))
     with serving_api(house.settings) as api:
         listed = api.get("/v1/experiments", made.key)
         withheld = api.get("/v1/experiments/email_cadence/results", made.key)
