@@ -19,6 +19,7 @@ from api.database import DatabaseUnavailable, NotMaterialised, TextRefused
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
+OFREP = "/ofrep/"
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,10 @@ class ProblemDocument(BaseModel):
 
 
 class Problem(Exception):
-    """A failure that the caller is told about. ``kind`` ends the problem's type and never changes."""
+    """A failure that the caller is told about. ``kind`` ends the problem's type and never changes.
+
+    ``members`` are what a protocol of its own wants to find in the document beside the others.
+    """
 
     def __init__(
         self,
@@ -68,6 +72,7 @@ class Problem(Exception):
         *,
         errors: Sequence[FieldError] = (),
         headers: Mapping[str, str] | None = None,
+        members: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -75,6 +80,7 @@ class Problem(Exception):
         self.detail = detail
         self.errors = errors
         self.headers = dict(headers or {})
+        self.members = dict(members or {})
 
 
 def not_found(what: str, name: str) -> Problem:
@@ -92,9 +98,14 @@ def problem_response(problem: Problem, scope: Scope) -> Response:
         instance=scope["path"],
         errors=list(problem.errors),
     )
+    members = document.model_dump() | problem.members
+    media_type = MEDIA_TYPE
+    if scope["path"].startswith(OFREP):
+        # Whoever speaks OFREP looks for these two, in plain JSON; the problem's own members stand beside them.
+        members = {"errorCode": "GENERAL", "errorDetails": problem.detail} | members
+        media_type = "application/json"
     # Escaped to ASCII, because a detail may quote text that has no UTF-8 form (a lone surrogate).
-    body = json.dumps(document.model_dump(), ensure_ascii=True)
-    return Response(body, problem.status, problem.headers, MEDIA_TYPE)
+    return Response(json.dumps(members, ensure_ascii=True), problem.status, problem.headers, media_type)
 
 
 def problem_of(error: Exception) -> Problem:
