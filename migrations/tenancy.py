@@ -87,8 +87,9 @@ def create_table(
     grain: str,
     pipeline: Sequence[str] = (),
     api: Sequence[str] = (),
+    partition_by: str | None = None,
 ) -> None:
-    """Create ``name`` ("schema.table") with tenancy.
+    """Create ``name`` ("schema.table") with tenancy, partitioned by ``partition_by`` if that is given.
 
     The table gets a comment that ends with its grain, a check on the form of tenant_id, forced row-level
     security (a session sees and writes the rows of app.tenant_id; causeway_pipeline those of every tenant),
@@ -109,6 +110,7 @@ def create_table(
         sa.CheckConstraint(f"tenant_id ~ '{_TENANT_FORM}'", name=f"{table}_tenant_id_form"),
         schema=schema,
         comment=f"{comment.rstrip('.')}. Grain: {grain}.",
+        postgresql_partition_by=partition_by,
     )
     op.execute(f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY")
     op.execute(f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY")
