@@ -17,6 +17,7 @@ import asyncpg
 from api.settings import Settings
 
 TenantQuery = NewType("TenantQuery", str)
+Appending = NewType("Appending", str)
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,18 @@ def as_tenant(query: str) -> TenantQuery:
     )
 
 
+def appending(common_table_expressions: str, answer: str) -> Appending:
+    """One statement that stores rows as the tenant that is its parameter $1, and is committed by itself.
+
+    The rows of every INSERT must be selected ``from tenant``: they are made after the setting is, which the
+    policies look at row by row.
+    """
+    return Appending(
+        "with tenant as materialized (select set_config('app.tenant_id', $1::text, true) as id), "
+        f"{common_table_expressions} {answer}"
+    )
+
+
 class ReadSession:
     """What a request may read: single statements as one tenant, in transactions that are read-only."""
 
@@ -59,6 +72,12 @@ class ReadSession:
         with _translated():
             async with self._pool.acquire(timeout=self._timeout) as connection:
                 return await connection.fetchrow(query, self.tenant, *arguments)
+
+    async def fetch_rows(self, query: TenantQuery, *arguments: object) -> list[asyncpg.Record]:
+        """All rows of ``query``, where $1 is the tenant and $2 the first argument."""
+        with _translated():
+            async with self._pool.acquire(timeout=self._timeout) as connection:
+                return await connection.fetch(query, self.tenant, *arguments)
 
     async def fetch_value(self, query: TenantQuery, *arguments: object) -> Any:
         """The first column of ``fetch_row``; None if there is no row."""
@@ -90,22 +109,29 @@ class WriteSession:
 
 
 class Database:
-    """Two pools, for reading and for writing. Opening them connects to nothing: Postgres may come and go."""
+    """Pools for reading, for writing and for appending. Opening them connects to nothing: Postgres may come and go.
+
+    Appending has connections of its own, so that the short statement for which many wait does not wait itself for the
+    long transactions of large batches.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._reading: asyncpg.Pool
         self._writing: asyncpg.Pool
+        self._appending: asyncpg.Pool
 
     async def open(self) -> None:
         """Make the pools; they connect when they are first used."""
         self._reading = await self._pool(self._settings.read_connections, read_only=True)
         self._writing = await self._pool(self._settings.write_connections, read_only=False)
+        self._appending = await self._pool(self._settings.append_connections, read_only=False)
 
     async def close(self) -> None:
         """Close every connection, the busy ones too."""
         self._reading.terminate()
         self._writing.terminate()
+        self._appending.terminate()
 
     def read(self, tenant: str) -> ReadSession:
         """A read-only session of ``tenant``."""
@@ -121,6 +147,12 @@ class Database:
             ):
                 await connection.execute("select set_config('app.tenant_id', $1, true)", tenant)
                 yield WriteSession(connection, tenant)
+
+    async def append(self, tenant: str, statement: Appending, *arguments: object) -> list[asyncpg.Record]:
+        """Run ``statement`` as ``tenant``; its rows are stored for good when this returns."""
+        with _translated():
+            async with self._appending.acquire(timeout=self._settings.acquire_timeout) as connection:
+                return await connection.fetch(statement, tenant, *arguments)
 
     async def ping(self) -> None:
         """Return if Postgres answers; DatabaseUnavailable if not."""
@@ -159,14 +191,14 @@ class Database:
 
     async def _pool(self, size: int, *, read_only: bool) -> asyncpg.Pool:
         async def nothing_to_reset(_: object) -> None:
-            """A reading connection has no state that outlives a statement, so it is spared the round trip."""
+            """No connection has a state that outlives its transaction, so all are spared the round trip."""
 
         return await asyncpg.create_pool(
             self._settings.database_url,
             min_size=0,
             max_size=size,
             init=_refuse_unsafe_role,
-            reset=nothing_to_reset if read_only else None,
+            reset=nothing_to_reset,
             timeout=self._settings.connect_timeout,
             server_settings=self._server_settings(read_only=read_only),
         )
