@@ -19,6 +19,7 @@ class Settings:
     database_url: str
     read_connections: int = 8
     write_connections: int = 6
+    append_connections: int = 3
     connect_timeout: float = 3.0
     acquire_timeout: float = 3.0
     statement_timeout: float = 5.0
@@ -26,7 +27,11 @@ class Settings:
     key_lifetime: float = 30.0
     # Answers are dropped when the pipeline notifies; this is how stale one may be if a notification is lost.
     answer_lifetime: float = 5.0
+    # As with answers: flags are read again on notice, or when they are this old.
+    flags_lifetime: float = 5.0
     listen_retry: float = 1.0
+    # Requests for an assignment that may wait at one time; the next is told to come again.
+    assignments_waiting: int = 512
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
