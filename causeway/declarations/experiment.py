@@ -1,5 +1,5 @@
-"""A randomised experiment: its variants, its metrics, what is known of its units beforehand, and where its
-rows come from.
+"""A randomised experiment: its variants, its metrics, what is known of its units beforehand, how variants are dealt,
+and where its rows come from.
 """
 
 from __future__ import annotations
@@ -8,6 +8,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from causeway.declarations.assignment import (
+    Holdout,
+    Prerequisite,
+    RampStep,
+    Randomization,
+    Roster,
+    Sticky,
+    json_type,
+    problems_of_configs,
+    problems_of_forced,
+    problems_of_holdout,
+    problems_of_names,
+    problems_of_ramp,
+)
 from causeway.declarations.declaration import (
     OF_A_MODEL,
     Date,
@@ -18,13 +32,19 @@ from causeway.declarations.declaration import (
     Path,
     Prose,
     Text,
+    WholeNumber,
     reject,
     repeated,
 )
 from causeway.declarations.suggestion import did_you_mean
+from causeway.declarations.values import Condition, JsonValue, Share
 
 OUTCOME_EVENT = "outcome"
 """A metric's event when it names none; for a table that is the record of the unit."""
+
+Status = Literal["draft", "running", "paused", "stopped", "archived"]
+
+Hasher = Literal["growthbook_v1", "growthbook_v2", "eppo", "unleash", "posthog", "planout"]
 
 Weight = Annotated[Number, Field(ge=0, le=1e9)]
 
@@ -99,9 +119,45 @@ class ExperimentDeclaration(Declaration):
     end: Date | None = Field(default=None, description="last day")
     salt: Text | None = Field(default=None, description="text mixed into the hash of assignment; the key when left out")
     decision: Decision = Field(default=Decision(), description="rule of decision")
+    status: Status = Field(default="running", title="status", description="draft, running, paused, stopped or archived")
+    version: Annotated[WholeNumber, Field(ge=1, le=1_000_000_000)] = Field(
+        default=1, description="raised when what decides the variants changes while it runs"
+    )
+    hasher: Hasher = Field(
+        default="growthbook_v2", title="hasher", description="whose hash turns a unit into its variant"
+    )
+    randomization: Randomization = Field(default=Randomization(), description="what is dealt a variant")
+    coverage: Share = Field(default=1.0, description="share of the units that enter, 0 to 1")
+    ramp: tuple[RampStep, ...] = Field(default=(), description="coverage from certain moments on")
+    targeting: Condition = Field(
+        default={}, description="what a unit's attributes must be to enter, such as {country: {$in: [DE, AT]}}"
+    )
+    prerequisites: tuple[Prerequisite, ...] = Field(default=(), description="flags that must have a value first")
+    forced: dict[Text, Text] = Field(
+        default={}, description="units that get a variant of one's choice: {unit: variant}"
+    )
+    layer: Key | None = Field(default=None, description="layer in which it shares the units with other experiments")
+    holdouts: tuple[Key, ...] = Field(default=(), description="holdouts whose held-out units do not enter")
+    sticky: Sticky = Field(default=Sticky(), description="whether a unit keeps the variant that it was given first")
+    configs: dict[Text, JsonValue] = Field(
+        default={}, description="what a caller is told for each variant; the variant's name when left out"
+    )
+    enabled: bool = Field(default=True, strict=True, description="false: everybody gets the control's config at once")
+    exposure: Literal["assignment", "logged"] = Field(
+        default="assignment",
+        title="exposure",
+        description="assignment: a unit counts from its assignment; logged: from its first event of type exposure",
+    )
+    units: Roster = Field(default=Roster(), description="where the known units are read from")
+    holdout: Holdout | None = Field(default=None, description="makes this experiment itself a holdout")
     source: ExperimentSource | None = Field(
         default=None, description="table with one row per unit; the tenant's event stream when left out"
     )
+
+    @property
+    def value_type(self) -> str:
+        """The type of what a caller is told: that of the configs, or string, for the variant's name."""
+        return next((json_type(config) for config in self.configs.values()), "string")
 
     @property
     def bucketing_salt(self) -> str:
@@ -211,6 +267,39 @@ class ExperimentDeclaration(Declaration):
         if start is not None and end is not None and end < start:
             reject([(("end",), f"{end} is before the start, {start}")])
         return end
+
+    @field_validator("ramp")
+    @classmethod
+    def _steps_follow_each_other(cls, ramp: tuple[RampStep, ...]) -> tuple[RampStep, ...]:
+        reject(problems_of_ramp(ramp))
+        return ramp
+
+    @field_validator("holdouts")
+    @classmethod
+    def _holdouts_are_distinct(cls, holdouts: tuple[str, ...]) -> tuple[str, ...]:
+        reject(problems_of_names("holdouts", holdouts))
+        return holdouts
+
+    @field_validator("forced")
+    @classmethod
+    def _forced_into_variants(cls, forced: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        if "variants" in info.data:
+            reject(problems_of_forced(forced, info.data["variants"]))
+        return forced
+
+    @field_validator("configs")
+    @classmethod
+    def _configs_of_all_variants(cls, configs: dict[str, object], info: ValidationInfo) -> dict[str, object]:
+        if "variants" in info.data:
+            reject(problems_of_configs(configs, info.data["variants"]))
+        return configs
+
+    @field_validator("holdout")
+    @classmethod
+    def _holdout_is_two_equal_groups(cls, holdout: Holdout | None, info: ValidationInfo) -> Holdout | None:
+        if holdout is not None:
+            reject(problems_of_holdout(holdout, info.data))
+        return holdout
 
     @field_validator("source")
     @classmethod

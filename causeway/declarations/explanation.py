@@ -65,7 +65,7 @@ def _explain(details: ErrorDetails, model: type[BaseModel], text: YamlValues) ->
     elif kind == "extra_forbidden":
         parent, name = path[:-1], str(path[-1])
         owner = _model(model, parent)
-        expected = list(owner.model_fields) if owner is not None else []
+        expected = list(_written_fields(owner)) if owner is not None else []
         if path not in text.broken:
             at = text.keys.get(path) or text.position(path)
             yield (
@@ -155,10 +155,15 @@ def _parts(annotation: Any) -> tuple[Any, ...]:
     return (annotation,)
 
 
+def _written_fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a model by the names that they are written by."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
 def _step(annotation: Any, part: str | int) -> tuple[Any, FieldInfo | None]:
     for option in _parts(annotation):
         if isinstance(option, type) and issubclass(option, BaseModel):
-            field = option.model_fields.get(str(part))
+            field = _written_fields(option).get(str(part))
             if field is not None:
                 return field.annotation, field
         arguments = get_args(option)

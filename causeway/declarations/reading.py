@@ -8,27 +8,41 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from causeway.declarations.declaration import DeclaredAt
+from causeway.declarations.event_type import EventTypeDeclaration
 from causeway.declarations.experiment import ExperimentDeclaration
 from causeway.declarations.explanation import problems_of
 from causeway.declarations.feature import FeatureDeclaration
+from causeway.declarations.flag import FlagDeclaration
+from causeway.declarations.layer import LayerDeclaration
 from causeway.declarations.problem import DeclarationError, Problem, shown
+from causeway.declarations.saved_group import SavedGroupDeclaration
 from causeway.declarations.source import SourceDeclaration
 from causeway.declarations.study import StudyDeclaration
 from causeway.declarations.suggestion import did_you_mean
 from causeway.declarations.yaml_values import YamlValues, read_yaml
 
-AnyDeclaration = ExperimentDeclaration | StudyDeclaration | FeatureDeclaration | SourceDeclaration
+AnyDeclaration = (
+    ExperimentDeclaration
+    | StudyDeclaration
+    | FeatureDeclaration
+    | SourceDeclaration
+    | FlagDeclaration
+    | LayerDeclaration
+    | SavedGroupDeclaration
+    | EventTypeDeclaration
+)
 
-_Discriminated = Annotated[
-    ExperimentDeclaration | StudyDeclaration | FeatureDeclaration | SourceDeclaration,
-    Field(discriminator="kind"),
-]
+_Discriminated = Annotated[AnyDeclaration, Field(discriminator="kind")]
 
 MODELS: dict[str, type[AnyDeclaration]] = {
     "experiment": ExperimentDeclaration,
     "study": StudyDeclaration,
     "feature": FeatureDeclaration,
     "source": SourceDeclaration,
+    "flag": FlagDeclaration,
+    "layer": LayerDeclaration,
+    "saved_group": SavedGroupDeclaration,
+    "event_type": EventTypeDeclaration,
 }
 
 _ADAPTER: TypeAdapter[AnyDeclaration] = TypeAdapter(_Discriminated)
