@@ -42,6 +42,10 @@ STAGES = (
 )
 NEVER_PREFIXED = ("raw", "ops")
 
+# Rows of these tables lie in partitions, which no constraint spans: what was ever stored stands in tables of keys.
+_KEYS = {"raw.events": "raw.event_keys", "raw.assignments": "raw.assignment_keys"}
+_KEY = ("tenant_id", "source", "event_id")
+
 _TABLE_NAME = re.compile(r"([a-z_]+)\.([a-z_][a-z0-9_]*)")
 _PREFIX = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _ROWS_PER_WRITE = 100_000
@@ -161,8 +165,15 @@ class PostgresTransaction:
         return written
 
     def append(self, table: str, frame: pl.DataFrame) -> AppendResult:
-        """Insert the rows of ``frame`` that ``table`` does not have yet, by any of its unique constraints."""
-        inserted = self._insert(self.table(table), frame, on_conflict="ON CONFLICT DO NOTHING")
+        """Insert the rows of ``frame`` that ``table`` does not have yet, by any of its unique constraints.
+
+        A record of raw is there already if one of its tenant, source and event_id ever was. Of those that are
+        twice in the frame the first counts.
+        """
+        if table in _KEYS:
+            inserted = self._insert_records(table, frame)
+        else:
+            inserted = self._insert(self.table(table), frame, on_conflict="ON CONFLICT DO NOTHING")
         return AppendResult(inserted=inserted, duplicates=frame.height - inserted)
 
     def content_hash(
@@ -212,6 +223,26 @@ class PostgresTransaction:
     def _insert(self, target: str, frame: pl.DataFrame, on_conflict: str) -> int:
         if frame.is_empty():
             return 0
+        with self._incoming(target, frame) as (incoming, columns):
+            return self.execute(f"INSERT INTO {target} ({columns}) SELECT {columns} FROM {incoming} {on_conflict}")
+
+    def _insert_records(self, table: str, frame: pl.DataFrame) -> int:
+        if frame.is_empty():
+            return 0
+        frame = frame.unique(_KEY, keep="first", maintain_order=True)
+        key = ", ".join(_KEY)
+        with self._incoming(table, frame) as (incoming, columns):
+            return self.execute(
+                f"WITH fresh AS (INSERT INTO {_KEYS[table]} ({key}) SELECT {key} FROM {incoming}"
+                f" ON CONFLICT DO NOTHING RETURNING {key})"
+                f" INSERT INTO {table} ({columns}) SELECT {columns} FROM {incoming} JOIN fresh USING ({key})"
+                # In the order of the frame, which the numbers of the rows keep.
+                f" ORDER BY {incoming}.ctid"
+            )
+
+    @contextmanager
+    def _incoming(self, target: str, frame: pl.DataFrame) -> Iterator[tuple[str, str]]:
+        """Names of a table that holds ``frame``, whose columns are those of ``target``, and of the columns."""
         frame = _storable(frame, target)
         columns = ", ".join(map(_quoted, frame.columns))
         incoming = _INCOMING.as_string(self.connection)
@@ -226,9 +257,8 @@ class PostgresTransaction:
                 content = io.BytesIO()
                 part.write_csv(content, include_header=False, quote_style="non_numeric")
                 copy.write(content.getvalue())
-        written = self.execute(f"INSERT INTO {target} ({columns}) SELECT {columns} FROM {incoming} {on_conflict}")
+        yield incoming, columns
         self.execute(f"DROP TABLE {incoming}")
-        return written
 
     def _write_provenance(self, provenance: Mapping[str, Any]) -> None:
         columns = ", ".join(map(_quoted, provenance))

@@ -17,8 +17,10 @@ from causeway.landing.table import quarantine_of
 from causeway.plots.events_over_time import events_over_time_plot
 from causeway.simulate import WORLDS
 from resources.postgres import PostgresResource
+from resources.postgres_client import PostgresTransaction
 
 KEY = dg.AssetKey(["raw", "landings"])
+KEY_FORM = r"^[A-Za-z0-9._-]{1,100}$"
 
 
 @dg.asset(
@@ -170,6 +172,8 @@ def _write(
             for table, frame in (("raw.events", records.events), ("raw.assignments", records.assignments))
             if frame.height
         )
+        if accepted and records.assignments.height:
+            transaction.append("raw.sticky_assignments", _sticky(transaction, tenant, records.assignments))
         if records.quarantine.height:
             transaction.append("raw.quarantine", records.quarantine.with_columns(*tags, source=pl.lit(landing_id)))
         transaction.execute(
@@ -181,6 +185,35 @@ def _write(
             ),
         )  # fmt: skip
     return duplicates
+
+
+def _sticky(transaction: PostgresTransaction, tenant: str, assignments: pl.DataFrame) -> pl.DataFrame:
+    """The earliest assignment of each unit, which it keeps if it has none yet.
+
+    It holds for the bucket version that the experiment has now; a name that can be no experiment's key is asked for by
+    nobody.
+    """
+    versions = transaction.fetch_all(
+        f"SELECT key, coalesce((declaration #>> '{{sticky,bucket_version}}')::bigint, 0)"
+        f" FROM {transaction.table('registry.experiments')} WHERE tenant_id = %s",
+        (tenant,),
+    )
+    declared = pl.DataFrame(versions, schema={"experiment": pl.String, "bucket_version": pl.Int64}, orient="row")
+    return (
+        assignments.filter(pl.col("experiment").str.contains(KEY_FORM))
+        .sort("occurred_at", "source", "variant")
+        .unique(["experiment", "unit_id"], keep="first", maintain_order=True)
+        .join(declared, on="experiment", how="left", maintain_order="left")
+        .select(
+            "experiment",
+            "unit_id",
+            "variant",
+            "source",
+            tenant_id=pl.lit(tenant),
+            bucket_version=pl.col("bucket_version").fill_null(0),
+            assigned_at="occurred_at",
+        )
+    )
 
 
 def _events_over_time(events: pl.DataFrame, title: str) -> dg.MarkdownMetadataValue:

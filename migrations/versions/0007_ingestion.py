@@ -389,7 +389,7 @@ def create_tables_that_stay() -> None:
             ),
             instant("received_at", "when it arrived here, by our clock", now=True),
             sa.PrimaryKeyConstraint("tenant_id", "source", "event_id"),
-            comment=f"The ids of every {kind} that was ever stored; they outlive the rows, so that none is stored twice",
+            comment=f"The ids of every {kind} that was ever stored, which outlive its row: none is stored twice",
             grain="one row per tenant, source and event_id",
             pipeline=("SELECT", "INSERT"),
             api=("SELECT", "INSERT") if name == "event_keys" else (),
@@ -512,7 +512,8 @@ def fill_sticky_assignments() -> None:
         op.execute(f"ALTER TABLE raw.{table} NO FORCE ROW LEVEL SECURITY")
     op.execute(
         """
-        INSERT INTO raw.sticky_assignments (tenant_id, experiment, bucket_version, unit_id, variant, assigned_at, source)
+        INSERT INTO raw.sticky_assignments
+            (tenant_id, experiment, bucket_version, unit_id, variant, assigned_at, source)
         SELECT DISTINCT ON (received.tenant_id, received.experiment, received.unit_id)
             received.tenant_id, received.experiment, 0, received.unit_id, received.variant, received.occurred_at,
             received.source

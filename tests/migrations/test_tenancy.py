@@ -23,6 +23,11 @@ ASSIGNMENT = (
     "INSERT INTO raw.assignments (tenant_id, source, event_id, type, unit_id, occurred_at, experiment,"
     " variant) VALUES (%s, 's', %s, 'assignment', %s, now(), 'e', 'a')"
 )
+KEY = "INSERT INTO raw.event_keys (tenant_id, source, event_id) VALUES (%s, 's', %s)"
+STICKY = (
+    "INSERT INTO raw.sticky_assignments (tenant_id, experiment, bucket_version, unit_id, variant, source)"
+    " VALUES (%s, 'e', 0, %s, 'a', 's')"
+)
 EXPERIMENT = (
     "INSERT INTO registry.experiments (tenant_id, key, declaration, declaration_hash) VALUES (%s, %s, '{}', 'h')"
 )
@@ -30,10 +35,11 @@ EXPERIMENT = (
 
 @pytest.fixture(scope="module", autouse=True)
 def two_tenants(postgres: PostgresClient, database: Settings) -> None:
-    """acme and globex each have an event, an assignment, an experiment, a health check and a key."""
+    """acme and globex each have an event, an assignment that holds, an experiment, a health check and a key."""
     for tenant in ("acme", "globex"):
         postgres.execute(EVENT, (tenant, "1", f"unit of {tenant}"))
         postgres.execute(ASSIGNMENT, (tenant, "1", f"unit of {tenant}"))
+        postgres.execute(STICKY, (tenant, f"unit of {tenant}"))
         postgres.execute(EXPERIMENT, (tenant, f"experiment of {tenant}"))
         postgres.execute(
             "INSERT INTO experiments.health (tenant_id, experiment, check_name, blocking, provenance_id)"
@@ -198,17 +204,18 @@ class TestWriting:
         self, api: Connection, postgres: PostgresClient
     ) -> None:
         for inserted in (1, 0):
-            assert api.execute(EVENT + " ON CONFLICT DO NOTHING", ("acme", "twice", "u")).rowcount == inserted
-            assert api.execute(ASSIGNMENT + " ON CONFLICT DO NOTHING", ("acme", "twice", "v")).rowcount == inserted
-        assert postgres.fetch_one("SELECT count(*) FROM raw.events WHERE event_id = 'twice'") == (1,)
+            assert api.execute(KEY + " ON CONFLICT DO NOTHING", ("acme", "twice")).rowcount == inserted
+            assert api.execute(STICKY + " ON CONFLICT DO NOTHING", ("acme", "twice")).rowcount == inserted
+        assert postgres.fetch_one("SELECT count(*) FROM raw.event_keys WHERE event_id = 'twice'") == (1,)
 
-    @pytest.mark.parametrize("statement", [EVENT, ASSIGNMENT])
+    @pytest.mark.parametrize("statement", [EVENT, ASSIGNMENT, KEY, STICKY])
     def test_it_cannot_append_for_another_tenant(self, api: Connection, statement: str) -> None:
+        unit = ("u",) * (statement.count("%s") - 2)
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
-            api.execute(statement, ("globex", "forged", "u"))
+            api.execute(statement, ("globex", "forged", *unit))
         # An id that globex used is no conflict for acme, so nothing can be learnt from one either.
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
-            api.execute(statement + " ON CONFLICT DO NOTHING", ("globex", "1", "u"))
+            api.execute(statement + " ON CONFLICT DO NOTHING", ("globex", "1", *unit))
 
     @pytest.mark.parametrize("tenant", [None, ""])
     def test_without_a_tenant_nothing_can_be_appended(self, database: Settings, tenant: str | None) -> None:
@@ -248,10 +255,20 @@ class TestWriting:
             "UPDATE raw.events SET unit_id = 'x'",
             "DELETE FROM raw.events",
             "TRUNCATE raw.events",
+            "UPDATE raw.event_keys SET body_hash = NULL",
+            "DELETE FROM raw.event_keys",
+            "UPDATE raw.sticky_assignments SET variant = 'b'",
+            "DELETE FROM ops.audit",
+            "SELECT 1 FROM ops.audit",
+            "DELETE FROM ops.idempotency_keys",
+            "SELECT raw.drop_expired(now())",
+            "SELECT raw.ensure_partitions(1)",
+            "SELECT raw.lift('raw.events_default', true)",
+            "SELECT raw.add_partition('raw.events', 'x', 'DEFAULT', '', '')",
             "INSERT INTO raw.landings (tenant_id, landing_id, source, mode, content_hash, accepted, events,"
             " assignments, quarantined, duplicates)"
             " VALUES ('acme', 'l', 's', 'append', 'h', true, 0, 0, 0, 0)",
-            "UPDATE registry.experiments SET tenant_id = 'acme' WHERE tenant_id = 'globex'",
+            "UPDATE registry.experiments SET tenant_id = 'globex'",
             "DELETE FROM registry.experiments",
             "INSERT INTO registry.principals (tenant_id, key_id, key_hash, role) VALUES ('acme', 'k', 'h', 'admin')",
             "UPDATE registry.principals SET role = 'admin'",
@@ -318,9 +335,65 @@ class TestEscape:
                 connect(postgres_server.address(role, name))  # type: ignore[arg-type]
 
 
+class TestPartitions:
+    """Whoever knows the name of a partition gets no further than by the name of its table."""
+
+    @pytest.fixture(scope="class")
+    def partitions(self, postgres: PostgresClient) -> list[str]:
+        postgres.execute(EVENT.replace("now())", "'2001-02-03')"), ("globex", "long ago", "u"))
+        found = postgres.fetch_all(
+            "SELECT oid::regclass::text FROM pg_class WHERE relispartition AND relkind IN ('r', 'p')"
+            " AND relnamespace = 'raw'::regnamespace"
+        )
+        assert len(found) >= 3 * 6
+        return [name for (name,) in found]
+
+    @pytest.mark.parametrize("role", ["causeway_api", "causeway_analyst", "causeway_pipeline"])
+    def test_no_role_has_a_privilege_on_one(self, database: Settings, partitions: list[str], role: Role) -> None:
+        with session(database, role, "acme") as connection:
+            for name in partitions:
+                for statement in (f"SELECT 1 FROM {name}", f"INSERT INTO {name} SELECT", f"DELETE FROM {name}"):
+                    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                        connection.execute(statement.encode())
+
+    def test_even_the_owner_sees_one_tenant_and_changes_nothing(
+        self, database: Settings, partitions: list[str]
+    ) -> None:
+        seen: list[str] = []
+        with session(database, "causeway_owner", "acme") as owner:
+            for name in partitions:
+                seen += column(owner, f"SELECT tenant_id FROM {name}")
+                for statement in (f"DELETE FROM {name}", f"UPDATE {name} SET source = 'x'", f"TRUNCATE {name}"):
+                    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="is append-only"):
+                        owner.execute(statement.encode())
+        assert set(seen) == {"acme"}
+
+    @pytest.mark.parametrize("table", ["events", "assignments", "quarantine"])
+    def test_every_new_one_is_as_guarded_as_the_old(self, postgres: PostgresClient, table: str) -> None:
+        postgres.fetch_one("SELECT raw.ensure_partitions(6, '{30}')")
+        unguarded = postgres.fetch_all(
+            """
+            SELECT relid FROM pg_partition_tree(%s) JOIN pg_class ON oid = relid
+            WHERE NOT (relrowsecurity AND relforcerowsecurity)
+                OR (SELECT count(*) FROM pg_policy WHERE polrelid = relid) <> 2
+                OR NOT EXISTS (
+                    SELECT FROM pg_trigger WHERE tgrelid = relid AND tgname = 'append_only' AND tgenabled = 'O'
+                )
+            """,
+            (f"raw.{table}",),
+        )
+        assert unguarded == []
+
+
 class TestAppendOnly:
-    @pytest.mark.parametrize("table", ["events", "assignments", "quarantine", "landings"])
-    @pytest.mark.parametrize("statement", ["DELETE FROM {}", "UPDATE {} SET source = 'x'", "TRUNCATE {}"])
+    @pytest.mark.parametrize(
+        "table",
+        [
+            "events", "assignments", "quarantine", "landings", "event_keys", "assignment_keys", "sticky_assignments",
+            "replays",
+        ],
+    )  # fmt: skip
+    @pytest.mark.parametrize("statement", ["DELETE FROM {}", "UPDATE {} SET tenant_id = 'x'", "TRUNCATE {}"])
     def test_not_even_the_owner_or_an_administrator_changes_what_was_received(
         self, database: Settings, table: str, statement: str
     ) -> None:
