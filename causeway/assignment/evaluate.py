@@ -1,76 +1,176 @@
-"""Which variant a unit gets: a function of the experiment's salt and weights and the unit's id, and of
-nothing else.
-"""
+"""One function decides every flag and every assignment: the API, the batch and the tests call it."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 
-from causeway.assignment.hashing import bucket_ranges, choose_variation, hash_unit
+from causeway.assignment.enrolment import Enrolment
+from causeway.assignment.evaluation import Evaluation
+from causeway.assignment.flags import ExperimentRule, Flag, FlagSet, ForceRule, Prerequisite
+from causeway.assignment.json_values import Json, unit_text
+from causeway.assignment.single import Assignment, UnusableUnitError, assign
+from causeway.assignment.sticky import StickyRecord
+from causeway.assignment.tracing import Trace
 
-HASH_VERSION = 2
-BUCKETS = 10_000
+__all__ = ["Assignment", "UnusableUnitError", "assign", "evaluate"]
 
-
-class Randomised(Protocol):
-    """What an experiment says about its assignment; an ExperimentDeclaration is one."""
-
-    @property
-    def bucketing_salt(self) -> str:
-        """Text hashed with the unit's id."""
-
-    @property
-    def ordered_variants(self) -> Sequence[tuple[str, float]]:
-        """Variants and their weights, in the order in which buckets are dealt out."""
+# Flags that need flags that need flags: beyond this many, as if they went round in a circle.
+MAX_CHAIN = 64
 
 
-@dataclass(frozen=True)
-class Assignment:
-    """A unit's variant, the bucket (0 to 9,999) that its id fell into, and the version of the hash."""
+def evaluate(
+    flag_set: FlagSet,
+    key: str,
+    context: Mapping[str, Json],
+    *,
+    at: datetime | None = None,
+    sticky: Mapping[str, StickyRecord] | None = None,
+    forced: Mapping[str, int | str] | None = None,
+    trace: Trace | None = None,
+) -> Evaluation:
+    """What a flag is for a unit. Never raises, whatever the context holds, and answers the same every time.
 
-    variant: str
-    bucket: int
-    hash_version: int
-
-
-class UnusableUnitError(ValueError):
-    """A unit id that nothing can be assigned to: empty, or no valid Unicode text."""
-
-
-def assign(experiment: Randomised, unit_id: str) -> Assignment:
-    """The variant of a unit. Weights are relative: {a: 1, b: 3} gives b three quarters of the units.
-
-    Raises UnusableUnitError for an unusable id, ValueError when no weight is above zero or one is negative or
-    infinite.
-
-    >>> from types import SimpleNamespace >>> experiment = SimpleNamespace(bucketing_salt="checkout",
-    ordered_variants=(("old", 1.0), ("new", 1.0))) >>> assign(experiment, "customer-1") == assign(experiment,
-    "customer-1") True
+    `at` is the time of ramps and switchbacks; without it nobody is in an experiment that needs one. `sticky`
+    holds what is stored of this unit by `record_key`; without it nothing is sticky and fallback attributes are
+    not used. `forced` names a variant (or its index) by experiment, and overrides everything but a switched-off
+    flag set.
     """
-    if not unit_id.strip():
-        raise UnusableUnitError("a unit id must not be empty")
-    names = [name for name, _ in experiment.ordered_variants]
-    weights = _shares([weight for _, weight in experiment.ordered_variants])
-    try:
-        value = hash_unit(experiment.bucketing_salt, unit_id, HASH_VERSION)
-    except UnicodeEncodeError:
-        raise UnusableUnitError("a unit id must be valid Unicode text") from None
-    assert value is not None
-    chosen = choose_variation(value, bucket_ranges(len(weights), 1.0, weights))
-    if chosen < 0:
-        # Shares such as three times a third add up to a hair below 1; the last variant with a weight has what
-        # is left.
-        chosen = max(index for index, weight in enumerate(weights) if weight > 0)
-    return Assignment(names[chosen], round(value * BUCKETS), HASH_VERSION)
+    if at is not None and at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return _Run(flag_set, context if isinstance(context, Mapping) else {}, at, sticky, forced, trace).root(key)
 
 
-def _shares(weights: Sequence[float]) -> list[float]:
-    if any(weight < 0 or not math.isfinite(weight) for weight in weights):
-        raise ValueError("weights must be finite and not negative")
-    total = math.fsum(weights)
-    if not 0 < total < math.inf:
-        raise ValueError("at least one weight must be above zero")
-    return [weight / total for weight in weights]
+class _Run(Enrolment):
+    """One evaluation: Enrolment puts units into experiments, this walks through flags and their rules."""
+
+    __slots__ = ()
+
+    def root(self, key: str) -> Evaluation:
+        """The evaluation of the flag that was asked for, with every experiment entered on the way."""
+        answer = self.flag(key)
+        return replace(answer, entered=tuple(self.entered)) if self.entered else answer
+
+    def flag(self, key: str) -> Evaluation:
+        """The evaluation of any flag."""
+        flag = self.flag_set.flags.get(key)
+        if flag is None:
+            return Evaluation(key, None, None, "ERROR", "unknown_flag")
+        if not flag.enabled:
+            return Evaluation(
+                key, flag.default, flag.default_variant, "DISABLED", "disabled", policy_version=flag.policy_version
+            )
+        if not flag.rules:
+            return Evaluation(
+                key, flag.default, flag.default_variant, "STATIC", "default", policy_version=flag.policy_version
+            )
+        self.chain.append(key)
+        answer = self._rules(flag)
+        self.chain.pop()
+        return answer
+
+    def prerequisite(self, key: str) -> Evaluation | None:
+        """The evaluation of a flag that another one needs, None if that goes round in a circle.
+
+        Every flag is evaluated once, and nothing more after a circle was found: otherwise a few dozen flags could
+        keep a processor busy for years.
+        """
+        if self.circular or key in self.chain or len(self.chain) > MAX_CHAIN:
+            self.circular = True
+            return None
+        known = self.known.get(key)
+        if known is None:
+            known = self.known[key] = self.flag(key)
+        return None if self.circular else known
+
+    def _rules(self, flag: Flag) -> Evaluation:
+        fallen: Evaluation | None = None
+        for index, rule in enumerate(flag.rules):
+            if rule.prerequisites:
+                failed = self._blocked(flag, index, rule)
+                if failed is not None:
+                    if isinstance(failed, Evaluation):
+                        return failed
+                    continue
+            if isinstance(rule, ForceRule):
+                if self._passes(flag, index, rule):
+                    return _by_rule(flag, index, rule)
+                continue
+            answer = self._by_experiment(flag, index, rule)
+            if answer is None:
+                continue
+            if answer.in_experiment:
+                return answer
+            fallen = answer
+        if fallen is not None:
+            return fallen
+        return Evaluation(
+            flag.key, flag.default, flag.default_variant, "DEFAULT", "default", policy_version=flag.policy_version
+        )
+
+    def _blocked(self, flag: Flag, index: int, rule: ForceRule | ExperimentRule) -> Evaluation | bool | None:
+        """None if a rule's prerequisites hold, True if the rule is passed over, or the flag's answer."""
+        failed = self.unmet(rule.prerequisites)
+        if failed is None:
+            return None
+        if isinstance(failed, Prerequisite):
+            if self.trace is not None:
+                self.trace.rule(flag.key, index, rule.id, False, "prerequisite")
+            if not failed.gate:
+                return True
+            return Evaluation(flag.key, None, None, "DEFAULT", "prerequisite", rule_index=index)
+        if self.trace is not None:
+            self.trace.rule(flag.key, index, rule.id, False, "cyclic_prerequisite")
+        return Evaluation(flag.key, None, None, "ERROR", "cyclic_prerequisite", rule_index=index)
+
+    def _passes(self, flag: Flag, index: int, rule: ForceRule) -> bool:
+        status = self.filtered(rule.filters) if rule.filters else None
+        if status is None and rule.test is not None and not rule.test(self.context, self.flag_set.groups):
+            status = "not_targeted"
+        admits = flag.admissions[index]
+        if status is None and admits is not None:
+            unit = unit_text(self.context.get(rule.attribute))
+            if not unit and rule.fallback_attribute is not None:
+                unit = unit_text(self.context.get(rule.fallback_attribute))
+            if not unit:
+                status = "no_unit"
+            elif not admits(unit):
+                status = "coverage"
+        if self.trace is not None:
+            self.trace.rule(flag.key, index, rule.id, status is None, status or "rule")
+        return status is None
+
+    def _by_experiment(self, flag: Flag, index: int, rule: ExperimentRule) -> Evaluation | None:
+        """The rule's evaluation; None if the flag's value must come from another rule."""
+        if rule.test is not None and not rule.test(self.context, self.flag_set.groups):
+            if self.trace is not None:
+                self.trace.rule(flag.key, index, rule.id, False, "not_targeted")
+            return None
+        if rule.filters:
+            status = self.filtered(rule.filters)
+            if status is not None:
+                if self.trace is not None:
+                    self.trace.rule(flag.key, index, rule.id, False, status)
+                return None
+        answer = self.enrol(flag, index, rule)
+        if self.trace is not None:
+            self.trace.experiment(answer, index)
+        if answer.in_experiment and rule.experiment.variants[rule.experiment.index_of[answer.variant]].passthrough:
+            return None
+        return answer
+
+
+def _by_rule(flag: Flag, index: int, rule: ForceRule) -> Evaluation:
+    targeted = rule.test is not None or rule.prerequisites or rule.filters
+    reason = "SPLIT" if flag.admissions[index] is not None else "TARGETING_MATCH" if targeted else "STATIC"
+    return Evaluation(
+        flag.key,
+        rule.value,
+        rule.variant,
+        reason,
+        "rule",
+        rule_id=rule.id,
+        rule_index=index,
+        policy_version=flag.policy_version,
+    )

@@ -11,16 +11,16 @@ from collections.abc import Sequence
 
 Range = tuple[float, float]
 
-_FNV_OFFSET, _FNV_PRIME, _FNV_MASK = 0x811C9DC5, 0x01000193, 0xFFFFFFFF
+FNV_OFFSET, FNV_PRIME, FNV_MASK = 0x811C9DC5, 0x01000193, 0xFFFFFFFF
 
 
 def fnv1a_32(text: str) -> int:
     """32-bit FNV-1a (Fowler, Noll and Vo) of the text's UTF-8 bytes: 0 to 2**32 - 1. Raises ValueError for
     lone surrogates.
     """
-    value = _FNV_OFFSET
+    value = FNV_OFFSET
     for byte in text.encode():
-        value = ((value ^ byte) * _FNV_PRIME) & _FNV_MASK
+        value = ((value ^ byte) * FNV_PRIME) & FNV_MASK
     return value
 
 
