@@ -325,7 +325,7 @@ def upgrade() -> None:
     op.execute(f"SELECT raw.ensure_partitions({MONTHS_AHEAD})")
     create_view(
         "SELECT tenant_id, unit_id, experiment, variant, assigned_at, source, policy_version, bucket_version,"
-        " window_start FROM raw.sticky_assignments",
+        " window_start FROM raw.sticky_assignments WHERE unit_attribute = 'targetingKey'",
         VIEW_COLUMNS,
         "Grain: one row per unit, experiment, bucket version and window.",
     )
@@ -413,9 +413,11 @@ def create_tables_that_stay() -> None:
         count("version", "version of the experiment's declaration; null: it was decided elsewhere", null=True),
         instant("assigned_at", "when it was given", now=True),
         text("source", "where the assignment came from"),
-        sa.PrimaryKeyConstraint("tenant_id", "experiment", "bucket_version", "unit_id", "window_start"),
+        sa.PrimaryKeyConstraint(
+            "tenant_id", "experiment", "bucket_version", "unit_attribute", "unit_id", "window_start"
+        ),
         comment="The variant that each unit keeps: the first one that was stored",
-        grain="one row per tenant, experiment, bucket version, unit and window",
+        grain="one row per tenant, experiment, bucket version, unit or cluster, and window",
         pipeline=("SELECT", "INSERT"),
         api=("SELECT", "INSERT"),
     )
