@@ -116,16 +116,11 @@ class Roster(DeclaredPart):
     event: Text = Field(default="profile", description="type of the events whose units are the known ones")
 
 
-def problems_of_variant_names(
-    field: str, names: Sequence[str], variants: Mapping[str, float]
-) -> list[tuple[Path, str]]:
-    """A problem for each key of ``field`` that is none of the variants."""
-    return [((field, name), _no_variant(name, variants)) for name in names if name not in variants]
-
-
 def problems_of_configs(configs: Mapping[str, Any], variants: Mapping[str, float]) -> list[tuple[Path, str]]:
     """Configs are for every variant or for none, and all of one type: a caller asks for one."""
-    problems = problems_of_variant_names("configs", list(configs), variants)
+    problems: list[tuple[Path, str]] = [
+        (("configs", name), _no_variant(name, variants)) for name in configs if name not in variants
+    ]
     if configs and not problems:
         missing = [name for name in variants if name not in configs]
         if missing:
@@ -147,6 +142,18 @@ def problems_of_forced(forced: Mapping[str, str], variants: Mapping[str, float])
         for unit, variant in forced.items()
         if variant not in variants
     ]
+
+
+def problems_of_order(order: Sequence[str], variants: Mapping[str, float]) -> list[tuple[Path, str]]:
+    """An order names every variant, each once."""
+    problems: list[tuple[Path, str]] = [
+        (("order", index), _no_variant(name, variants)) for index, name in enumerate(order) if name not in variants
+    ]
+    problems += problems_of_names("order", order)
+    missing = [name for name in variants if name not in order]
+    if missing:
+        problems.append((("order",), f"leaves out {', '.join(map(repr, missing))}"))
+    return problems
 
 
 def problems_of_ramp(ramp: Sequence[RampStep]) -> list[tuple[Path, str]]:

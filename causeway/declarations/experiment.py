@@ -20,6 +20,7 @@ from causeway.declarations.assignment import (
     problems_of_forced,
     problems_of_holdout,
     problems_of_names,
+    problems_of_order,
     problems_of_ramp,
 )
 from causeway.declarations.declaration import (
@@ -44,7 +45,7 @@ OUTCOME_EVENT = "outcome"
 
 Status = Literal["draft", "running", "paused", "stopped", "archived"]
 
-Hasher = Literal["growthbook_v1", "growthbook_v2", "eppo", "unleash", "posthog", "planout"]
+Hasher = Literal["growthbook_v1", "growthbook_v2", "eppo", "eppo_legacy", "unleash", "posthog", "planout"]
 
 Weight = Annotated[Number, Field(ge=0, le=1e9)]
 
@@ -126,6 +127,9 @@ class ExperimentDeclaration(Declaration):
     hasher: Hasher = Field(
         default="growthbook_v2", title="hasher", description="whose hash turns a unit into its variant"
     )
+    order: tuple[Text, ...] = Field(
+        default=(), description="order in which variants are dealt; control first and then by name when left out"
+    )
     randomization: Randomization = Field(default=Randomization(), description="what is dealt a variant")
     coverage: Share = Field(default=1.0, description="share of the units that enter, 0 to 1")
     ramp: tuple[RampStep, ...] = Field(default=(), description="coverage from certain moments on")
@@ -166,12 +170,12 @@ class ExperimentDeclaration(Declaration):
 
     @property
     def ordered_variants(self) -> tuple[tuple[str, float], ...]:
-        """Variants with their weights, control first and the others by name.
+        """Variants with their weights in the declared order, or control first and the others by name.
 
         Buckets are dealt out in this order, which like the hash of a declaration must not depend on the order
         of YAML keys.
         """
-        names = sorted(self.variants, key=lambda name: (name != self.control, name))
+        names = self.order or sorted(self.variants, key=lambda name: (name != self.control, name))
         return tuple((name, self.variants[name]) for name in names)
 
     @property
@@ -267,6 +271,13 @@ class ExperimentDeclaration(Declaration):
         if start is not None and end is not None and end < start:
             reject([(("end",), f"{end} is before the start, {start}")])
         return end
+
+    @field_validator("order")
+    @classmethod
+    def _order_of_all_variants(cls, order: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if order and "variants" in info.data:
+            reject(problems_of_order(order, info.data["variants"]))
+        return order
 
     @field_validator("ramp")
     @classmethod
