@@ -18,7 +18,9 @@ from causeway.declarations.assignment import TARGETING_KEY, Prerequisite
 from causeway.declarations.experiment import ExperimentDeclaration
 from causeway.declarations.flag import FlagDeclaration, FlagRule
 from causeway.declarations.layer import BUCKETS, LayerDeclaration
+from causeway.declarations.references import groups_named
 from causeway.declarations.saved_group import SavedGroupDeclaration
+from causeway.declarations.standing import holdouts_of
 
 UNDECIDED = "default"
 """What the variant of a flag is called when no rule decided its value."""
@@ -47,8 +49,6 @@ DECIDES = (
 )
 """Keys of an experiment's declaration that decide who gets which variant."""
 
-_GROUP_OPERATORS = ("$inGroup", "$notInGroup")
-
 
 def flag_set(
     experiments: Iterable[ExperimentDeclaration],
@@ -70,22 +70,6 @@ def flag_set(
         evaluated[key] = _flag(flag, compiled, declared, killed)
     groups = {key: list(each.values) for key, each in declared.saved_groups.items()}
     return model.FlagSet(flags=evaluated, saved_groups=groups, version=declared.version(killed))
-
-
-def holdouts_of(experiment: ExperimentDeclaration, others: Iterable[ExperimentDeclaration]) -> tuple[str, ...]:
-    """Keys of the holdouts that keep units from ``experiment``: those it names, and those that name it."""
-    if experiment.holdout is not None:
-        return ()
-    named = list(experiment.holdouts)
-    named += [
-        other.key
-        for other in others
-        if other.holdout is not None
-        and other.key != experiment.key
-        and other.unit == experiment.unit
-        and other.holdout.holds(experiment.key)
-    ]
-    return tuple(dict.fromkeys(named))
 
 
 def shares(experiment: ExperimentDeclaration) -> tuple[float, ...] | None:
@@ -166,19 +150,6 @@ class _Declared:
             return []
         groups = [f"group|{group}" for condition in conditions for group in groups_named(condition)]
         return groups + [f"{kind}|{flag}" for flag in named for kind in ("experiment", "flag")]
-
-
-def groups_named(condition: object) -> Iterator[str]:
-    """Keys of the saved groups that a condition asks for."""
-    if isinstance(condition, Mapping):
-        for operator, operand in condition.items():
-            if operator in _GROUP_OPERATORS and isinstance(operand, str):
-                yield operand
-            else:
-                yield from groups_named(operand)
-    elif isinstance(condition, list):
-        for each in condition:
-            yield from groups_named(each)
 
 
 def _digest(content: object) -> str:
