@@ -13,12 +13,17 @@ import api.events.endpoints
 import api.experiments.endpoints
 import api.operations.endpoints
 import api.studies.endpoints
-from api import problems
-from api.answers import CHANNEL, Answers, AnswersMiddleware
+from api import answers as kept_answers
+from api import flags_in_force, problems
+from api.answers import Answers, AnswersMiddleware
+from api.assignments.assigning import Assigning
+from api.assignments.endpoints import Assignments
 from api.authentication import AuthenticationMiddleware, Authenticator
 from api.bodies import BodyMiddleware
 from api.database import Database
 from api.description import VERSION, describe
+from api.fast_routes import FastRoutesMiddleware
+from api.flags_in_force import FlagsInForce
 from api.operations.metrics import Metrics, MetricsMiddleware
 from api.settings import Settings
 
@@ -27,18 +32,27 @@ def create_app(settings: Settings) -> FastAPI:
     """The API over the Postgres of ``settings``. It starts without one and answers 503 until it is there."""
     database = Database(settings)
     answers = Answers(settings.answer_lifetime)
+    flags = FlagsInForce(database, settings.flags_lifetime, settings.listen_retry)
+    assignments = Assignments(Assigning(database, flags), settings.assignments_waiting)
     metrics = Metrics(answers)
+
+    def linked(is_linked: bool) -> None:
+        answers.linked(is_linked)
+        flags.linked(is_linked)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await database.open()
-        listening = asyncio.create_task(database.listen({CHANNEL: answers.published}, on_link=answers.linked))
+        heard = {kept_answers.CHANNEL: answers.published, flags_in_force.CHANNEL: flags.changed}
+        listening = asyncio.create_task(database.listen(heard, on_link=linked))
         try:
             yield
         finally:
             listening.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await listening
+            await assignments.committer.close()
+            await flags.close()
             await database.close()
 
     app = FastAPI(
@@ -53,8 +67,11 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.database = database
     app.state.answers = answers
+    app.state.flags = flags
     app.state.metrics = metrics
+    fast_routes = assignments.routes
     # The last one added sees a request first: it is counted, authenticated, and given what was kept for it.
+    app.add_middleware(FastRoutesMiddleware, routes=fast_routes)
     app.add_middleware(BodyMiddleware)
     app.add_middleware(AnswersMiddleware, answers=answers)
     app.add_middleware(AuthenticationMiddleware, authenticator=Authenticator(database, settings.key_lifetime))
@@ -66,5 +83,5 @@ def create_app(settings: Settings) -> FastAPI:
     ]
     for router in routers:
         app.include_router(router)
-    describe(app, routers)
+    describe(app, routers, fast_routes)
     return app

@@ -77,7 +77,8 @@ class ReadSession:
         """All rows of ``query``, where $1 is the tenant and $2 the first argument."""
         with _translated():
             async with self._pool.acquire(timeout=self._timeout) as connection:
-                return await connection.fetch(query, self.tenant, *arguments)
+                rows: list[asyncpg.Record] = await connection.fetch(query, self.tenant, *arguments)
+                return rows
 
     async def fetch_value(self, query: TenantQuery, *arguments: object) -> Any:
         """The first column of ``fetch_row``; None if there is no row."""
@@ -152,7 +153,8 @@ class Database:
         """Run ``statement`` as ``tenant``; its rows are stored for good when this returns."""
         with _translated():
             async with self._appending.acquire(timeout=self._settings.acquire_timeout) as connection:
-                return await connection.fetch(statement, tenant, *arguments)
+                rows: list[asyncpg.Record] = await connection.fetch(statement, tenant, *arguments)
+                return rows
 
     async def ping(self) -> None:
         """Return if Postgres answers; DatabaseUnavailable if not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -11,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from api.authentication import OPEN_PATHS
+from api.fast_routes import FastRoute
 from api.problems import MEDIA_TYPE, ProblemDocument
 
 try:
@@ -35,20 +37,21 @@ _SECURITY = {
 }
 _ALWAYS = {
     401: "The key is missing, unknown or expired.",
+    403: "The key's role does not open this route.",
     422: "The request is not as described here.",
     500: "Something went wrong on our side.",
     503: "The database cannot be reached, or nothing was materialised yet; see Retry-After.",
 }
 _WITH_PATH = {404: "This tenant has no such thing."}
 _WITH_BODY = {
-    400: "The body is not JSON.",
+    400: "The body cannot be read as what it is said to be.",
     413: "The body is too large.",
-    415: "The body is not application/json.",
+    415: "The body is of a media type, or of an encoding, that is not described here.",
 }
 
 
-def describe(app: FastAPI, routers: Sequence[APIRouter]) -> None:
-    """Make ``app.openapi()`` say of each route of ``routers`` that it needs a key and how it fails."""
+def describe(app: FastAPI, routers: Sequence[APIRouter], fast_routes: Sequence[FastRoute]) -> None:
+    """Make ``app.openapi()`` say of each route that it needs a key and how it fails."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -61,13 +64,16 @@ def describe(app: FastAPI, routers: Sequence[APIRouter]) -> None:
                     openapi_version="3.1.0",
                 ),
                 routers,
+                fast_routes,
             )
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _described(document: dict[str, Any], routers: Sequence[APIRouter]) -> dict[str, Any]:
+def _described(
+    document: dict[str, Any], routers: Sequence[APIRouter], fast_routes: Sequence[FastRoute]
+) -> dict[str, Any]:
     components = document.setdefault("components", {})
     components["securitySchemes"] = _SECURITY
     schemas = components.setdefault("schemas", {})
@@ -80,31 +86,49 @@ def _described(document: dict[str, Any], routers: Sequence[APIRouter]) -> dict[s
     for route in (route for router in routers for route in router.routes):
         assert isinstance(route, APIRoute)
         _restore_examples(document["paths"][route.path_format], route)
+    for fast in fast_routes:
+        # The parts that operations share are written in once each: what is added to one must not be seen in another.
+        document["paths"].setdefault(fast.path, {})[fast.method.lower()] = copy.deepcopy(dict(fast.operation))
+        for model in fast.models:
+            schema = model.model_json_schema(ref_template=_REFERENCE)
+            schemas |= schema.pop("$defs", {})
+            schemas[model.__name__] = schema
     for path, operations in document["paths"].items():
         for operation in operations.values():
-            operation["security"] = [] if path in OPEN_PATHS else [{"bearer": []}, {"api_key": []}]
-            for status, meaning in _failures(path, operation).items():
-                operation["responses"][str(status)] = {
-                    "description": meaning,
-                    "content": {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(model="ProblemDocument")}}},
-                }
+            operation.setdefault("security", [] if path in OPEN_PATHS else [{"bearer": []}, {"api_key": []}])
+            _add_failures(path, operation)
     return document
+
+
+def _add_failures(path: str, operation: dict[str, Any]) -> None:
+    """Say of every failure that its body is a problem document, unless the operation says something else itself."""
+    responses = operation["responses"]
+    for status, meaning in _failures(path, operation).items():
+        # FastAPI's own word for 422 is of a body that is never sent.
+        if str(status) not in responses or status == 422:
+            responses[str(status)] = {"description": meaning}
+    for status, response in responses.items():
+        if status >= "400" and "content" not in response:
+            response["content"] = {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(model="ProblemDocument")}}}
+    operation["responses"] = dict(sorted(responses.items()))
 
 
 def _restore_examples(operations: dict[str, Any], route: APIRoute) -> None:
     """Put the examples of ``route`` in as they were written: FastAPI leaves out their nulls."""
     for method in route.methods or ():
-        contents = operations[method.lower()]["responses"]["200"]["content"]
-        for media_type, content in route.responses[200]["content"].items():
-            contents[media_type]["examples"] = content["examples"]
+        answers = operations[method.lower()]["responses"]
+        for status, answer in route.responses.items():
+            for media_type, content in answer.get("content", {}).items():
+                if "examples" in content:
+                    answers[str(status)]["content"][media_type]["examples"] = content["examples"]
 
 
 def _failures(path: str, operation: dict[str, Any]) -> dict[int, str]:
     if path in OPEN_PATHS:
         return {503: _ALWAYS[503]} if path == "/readyz" else {}
     failures = dict(_ALWAYS)
-    if "{" in path or path == "/v1/assignments":
+    if "{" in path:
         failures |= _WITH_PATH
     if "requestBody" in operation:
         failures |= _WITH_BODY
-    return dict(sorted(failures.items()))
+    return failures

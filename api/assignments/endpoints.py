@@ -2,30 +2,65 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Body, Path
+import orjson
+from fastapi import APIRouter, Path
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
 
 from api.assignments import examples
-from api.assignments.models import Assignment, AssignmentRequest, UnitAssignments
-from api.assignments.queries import assign, assignments_of
+from api.assignments.assigning import TARGETING_KEY, Answer, Assigning, Question
+from api.assignments.committer import Committer
+from api.assignments.models import Asked, Assignment, AssignmentRequest, UnitAssignments
+from api.assignments.queries import assignments_of
 from api.bodies import UnitId
-from api.sessions import Reading, Writing
+from api.examples import body_of, shown_as
+from api.fast_routes import FastRoute
+from api.json_text import read_json
+from api.sessions import Reading
 
-router = APIRouter(prefix="/v1/assignments", tags=["assignments"])
+PATH = "/v1/assignments"
+M = TypeVar("M", bound=BaseModel)
+
+router = APIRouter(prefix=PATH, tags=["assignments"])
+
+POST: dict[str, Any] = {
+    "tags": ["assignments"],
+    "summary": "Assign a unit",
+    "description": "The unit's variant with its config: the one that it has, or the one that its hash gives it, stored "
+    "before it is answered. A unit keeps its first variant, also when weights, coverage or targeting change later; "
+    "raising the experiment's bucket version deals anew. Who asks for one unit at the same moment is told the same.\n\n"
+    "A unit that is not in the experiment gets null and the control's config, and nothing is stored.\n\n"
+    "With log_exposure an event of type exposure is stored as well: one for each unit, experiment, bucket version, "
+    "window and variant, however often it is asked for.",
+    "operationId": "post_assignment",
+    "requestBody": body_of(AssignmentRequest, examples.REQUEST),
+    "responses": {
+        "200": shown_as(Assignment, examples.ASSIGNMENTS, "Assigned, or not in the experiment."),
+        "404": {"description": "This tenant has no such experiment."},
+        "429": {"description": "Too many requests wait; see Retry-After."},
+    },
+}
 
 
-@router.post("", response_model=Assignment, responses=examples.ASSIGNMENT)
-async def post_assignment(
-    session: Reading,
-    writer: Writing,
-    request: Annotated[AssignmentRequest, Body(openapi_examples=examples.REQUEST)],
-) -> Assignment:
-    """The unit's variant: the one it has, or the one that its hash gives it, stored before it is answered.
+class Assignments:
+    """Answers POST /v1/assignments: the requests that wait at one moment are evaluated and stored together."""
 
-    A unit keeps its first variant, also when weights change later; asking again changes nothing.
-    """
-    return await assign(session, writer, request)
+    def __init__(self, assigning: Assigning, most_waiting: int) -> None:
+        self.committer: Committer[Question, Answer] = Committer(assigning.assign, most_waiting=most_waiting)
+        self.routes = (FastRoute("POST", PATH, self.post, POST, (AssignmentRequest, Assignment)),)
+
+    async def post(self, request: Request) -> Response:
+        """The unit's assignment, stored before it is answered."""
+        asked = validated(AssignmentRequest, read_json(await request.body()))
+        question = question_of(asked, {**asked.properties, **asked.context}, asked.log_exposure)
+        answer = await self.committer.submit(request.scope["principal"].tenant, question)
+        return Response(as_json(document_of(answer)), media_type="application/json")
 
 
 # A unit's id may hold slashes, so it is the whole rest of the path.
@@ -35,3 +70,55 @@ async def get_assignments(
 ) -> UnitAssignments:
     """The variant of a unit in each experiment that it was assigned in; 404 if there is none."""
     return await assignments_of(session, unit_id)
+
+
+def validated(model: type[M], document: object) -> M:
+    """``document`` as ``model``; the same error as from FastAPI if it is not one."""
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        errors = [{**each, "loc": ("body", *each["loc"])} for each in error.errors(include_url=False)]
+        raise RequestValidationError(errors) from None
+
+
+def question_of(asked: Asked, context: dict[str, Any], log_exposure: bool = False) -> Question:
+    """What ``asked`` is to be answered; its unit is the context's targetingKey, whatever that says of it."""
+    return Question(
+        experiment=asked.experiment,
+        unit_id=asked.unit_id,
+        context={**context, TARGETING_KEY: asked.unit_id},
+        at=asked.at or datetime.now(UTC),
+        log_exposure=log_exposure,
+    )
+
+
+def document_of(answer: Answer) -> dict[str, Any]:
+    """``answer`` as an ``Assignment``."""
+    evaluation, stored = answer.evaluation, answer.stored
+    return {
+        "experiment": answer.experiment.key,
+        "unit_id": answer.question.unit_id,
+        "variant": answer.variant,
+        "config": answer.value,
+        "in_experiment": answer.variant is not None,
+        "status": answer.status,
+        "reason": evaluation.reason,
+        "policy_version": answer.experiment.policy_version if stored is None else stored.policy_version,
+        "bucket_version": answer.experiment.bucket_version,
+        "bucket": evaluation.bucket,
+        "window_start": evaluation.window_start,
+        "assigned_at": None if stored is None else stored.assigned_at,
+        "source": None if stored is None else stored.source,
+        "sticky": answer.was_stored,
+        "exposure_logged": answer.exposure_logged,
+    }
+
+
+def as_json(document: dict[str, Any]) -> bytes:
+    """``document`` as JSON, times in UTC with a Z."""
+    try:
+        return orjson.dumps(document, option=orjson.OPT_UTC_Z)
+    except TypeError:
+        # A config may hold an integer of more than 64 bits.
+        plain = {k: v.isoformat() if isinstance(v, datetime) else v for k, v in document.items()}
+        return json.dumps(plain, allow_nan=False).encode()

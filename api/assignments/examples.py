@@ -8,23 +8,55 @@ from fastapi.openapi.models import Example
 
 from api.examples import shown
 
-_ASSIGNMENT: dict[str, Any] = {
+_STORED: dict[str, Any] = {
     "experiment": "email_campaign",
     "unit_id": "customer-17",
     "variant": "mens",
     "assigned_at": "2025-01-31T12:00:00Z",
     "source": "api",
+    "policy_version": "0d5f5c6a41b2",
+    "bucket_version": 0,
+    "window_start": None,
 }
+ASSIGNED: dict[str, Any] = {
+    **_STORED,
+    "config": {"subject": "New for him"},
+    "in_experiment": True,
+    "status": "assigned",
+    "reason": "SPLIT",
+    "bucket": 7316,
+    "sticky": False,
+    "exposure_logged": True,
+}
+NOT_TARGETED: dict[str, Any] = {
+    **ASSIGNED,
+    "variant": None,
+    "config": {"subject": "News"},
+    "in_experiment": False,
+    "status": "not_targeted",
+    "reason": "DEFAULT",
+    "bucket": None,
+    "assigned_at": None,
+    "source": None,
+    "exposure_logged": False,
+}
+ASSIGNMENTS: dict[str, Any] = {"a variant": ASSIGNED, "not in the experiment": NOT_TARGETED}
 
 REQUEST: dict[str, Example] = {
     "a_unit": {
-        "summary": "A unit with a property",
+        "summary": "A unit that sees its variant now",
         "value": {
             "experiment": "email_campaign",
             "unit_id": "customer-17",
-            "properties": {"channel": "Phone"},
+            "context": {"channel": "Phone"},
+            "log_exposure": True,
         },
-    }
+    },
 }
-ASSIGNMENT = shown({"an assignment": _ASSIGNMENT})
-OF_UNIT = shown({"of a unit": {"unit_id": "customer-17", "assignments": [_ASSIGNMENT]}})
+EXPLAIN: dict[str, Example] = {
+    "a_unit": {
+        "summary": "Why a unit gets what it gets",
+        "value": {"experiment": "email_campaign", "unit_id": "customer-17", "context": {"channel": "Phone"}},
+    },
+}
+OF_UNIT = shown({"of a unit": {"unit_id": "customer-17", "assignments": [_STORED]}})
