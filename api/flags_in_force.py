@@ -106,6 +106,11 @@ class FlagsInForce:
         known = self._tenants.get(tenant)
         return frozenset() if known is None or known.kept is None else known.kept.spoilt
 
+    def version(self, tenant: str) -> str | None:
+        """Version of the set of ``tenant`` that is kept now; None if it is none, or known to be an old one."""
+        known = self._tenants.get(tenant)
+        return None if known is None or known.kept is None or known.is_outdated else known.kept.flags.version
+
     def changed(self, tenant: str) -> None:
         """What ``tenant`` declares has changed: nobody is given the old set any more, if Postgres is there."""
         known = self._tenants.get(tenant)

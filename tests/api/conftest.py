@@ -17,16 +17,25 @@ import psycopg
 import pytest
 import uvicorn
 import yaml
+from fastapi import FastAPI
 
 from api.app import create_app
+from api.flags_in_force import FlagsInForce, made_of
 from api.settings import Settings as ApiSettings
-from causeway.declarations.experiment import ExperimentDeclaration
+from causeway.declarations.reading import declaration_from_document
 from resources.connection import connect
 from resources.migration import new_key
 from resources.settings import Settings
 
 SERVING = Path(__file__).resolve().parents[2] / "dbt_project" / "models" / "serving"
 TENANTS = ("acme", "globex")
+DECLARED_OF = {
+    name: f"coalesce(array_agg({column} order by key), '{{}}') from registry.{name} where tenant_id = %s"
+    for name, column in {
+        **dict.fromkeys(("experiments", "flags", "layers", "saved_groups"), "json_build_array(key, declaration)::text"),
+        "kill_switches": "key",
+    }.items()
+}
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,7 @@ class World:
     """What the pipeline has made: declarations and serving tables, filled row by row as a test needs them."""
 
     pipeline: psycopg.Connection[Any]
+    apis: list[FastAPI] = field(default_factory=list)
 
     def execute(self, query: str, *parameters: Any) -> None:
         """Run a statement as causeway_pipeline, which sees every tenant."""
@@ -66,15 +76,42 @@ class World:
             ],
             **changes,
         }
-        declaration = ExperimentDeclaration.model_validate(document)
-        self.execute("delete from registry.experiments where tenant_id = %s and key = %s", tenant, key)
-        self.insert(
-            "registry.experiments",
-            tenant_id=tenant,
-            key=key,
-            declaration=declaration.document(),
-            declaration_hash=declaration.declaration_hash,
-        )
+        self.put(document)
+
+    def put(self, document: dict[str, Any]) -> None:
+        """Declare anything, in place of what had its key, and wait until the module's API has heard of it."""
+        declaration = declaration_from_document(document)
+        table = f"registry.{document['kind']}s"
+        row: dict[str, Any] = {"version": document["version"]} if document["kind"] == "event_type" else {}
+        tenant, key = declaration.tenant, declaration.key
+        with self.pipeline.transaction():
+            same = "".join(f" and {name} = {value}" for name, value in row.items())
+            self.execute(f"delete from {table} where tenant_id = %s and key = %s{same}", tenant, key)
+            self.insert(
+                table,
+                tenant_id=tenant,
+                key=key,
+                declaration=declaration.document(),
+                declaration_hash=declaration.declaration_hash,
+                **row,
+            )
+        self.heard(tenant)
+
+    def kill(self, tenant: str, key: str, *, engaged: bool = True) -> None:
+        """Switch a flag or experiment off, or on again, and wait until the module's API has heard of it."""
+        if engaged:
+            self.insert("registry.kill_switches", tenant_id=tenant, key=key, engaged_by="test")
+        else:
+            self.execute("delete from registry.kill_switches where tenant_id = %s and key = %s", tenant, key)
+        self.heard(tenant)
+
+    def heard(self, tenant: str) -> None:
+        """Return once the module's API serves what ``tenant`` declares now, if it serves anything of it."""
+        rows = [self.rows(f"select {DECLARED_OF[name]}", tenant)[0][0] for name in DECLARED_OF]
+        declared, _ = made_of((rows[0], rows[1], rows[2], rows[3], rows[4]), tenant)
+        for api in self.apis:
+            flags: FlagsInForce = api.state.flags
+            come_to_pass(lambda flags=flags: flags.version(tenant) in (None, declared.version))
 
     def materialise(self, tenant: str, key: str, gates_passed: bool = True) -> None:
         """Serve the experiment ``key``: four results if its gate is open, the same four withheld if not."""
@@ -144,6 +181,7 @@ class Served:
 
     port: int
     keys: dict[str, str]
+    app: FastAPI
     clients: list[httpx.Client] = field(default_factory=list)
 
     @property
@@ -163,12 +201,13 @@ def serving(settings: ApiSettings, keys: dict[str, str]) -> Iterator[Served]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        config = uvicorn.Config(create_app(settings), log_level="critical", access_log=False)
+        app = create_app(settings)
+        config = uvicorn.Config(app, log_level="critical", access_log=False)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         come_to_pass(lambda: server.started)
-        served = Served(listener.getsockname()[1], keys)
+        served = Served(listener.getsockname()[1], keys, app)
         try:
             yield served
         finally:
@@ -238,7 +277,9 @@ def api_settings(database: Settings) -> ApiSettings:
 def served(world: World, keys: dict[str, str], api_settings: ApiSettings) -> Iterator[Served]:
     """The API over the module's database."""
     with serving(api_settings, keys) as served:
+        world.apis.append(served.app)
         yield served
+        world.apis.remove(served.app)
 
 
 @pytest.fixture(scope="module")

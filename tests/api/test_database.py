@@ -81,7 +81,9 @@ def test_a_read_session_cannot_write(api_settings):
         "select * from raw.events",
         "select * from ops.provenance",
         "select * from estimates.difference_in_means",
-        "update registry.experiments set key = 'mine'",
+        "update registry.studies set key = 'mine'",
+        "delete from registry.experiments",
+        "update raw.sticky_assignments set variant = 'mine'",
         "insert into registry.principals values ('acme', 'a', repeat('0', 64), 'developer')",
         "delete from serving.experiments",
         "insert into raw.events (tenant_id, source, event_id, type, unit_id, occurred_at)"
