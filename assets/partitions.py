@@ -5,6 +5,10 @@ import dagster as dg
 experiments = dg.DynamicPartitionsDefinition(name="experiments")
 studies = dg.DynamicPartitionsDefinition(name="studies")
 sources = dg.DynamicPartitionsDefinition(name="sources")
+flags = dg.DynamicPartitionsDefinition(name="flags")
+layers = dg.DynamicPartitionsDefinition(name="layers")
+saved_groups = dg.DynamicPartitionsDefinition(name="saved_groups")
+event_types = dg.DynamicPartitionsDefinition(name="event_types")
 
 
 def split(partition_key: str) -> tuple[str, str]:

@@ -36,6 +36,43 @@ def of_sources(client: PostgresClient) -> Mapping[str, str]:
     return _declared(client, "sources")
 
 
+def of_flags(client: PostgresClient) -> Mapping[str, str]:
+    """A flag's declaration."""
+    return _declared(client, "flags")
+
+
+def of_layers(client: PostgresClient) -> Mapping[str, str]:
+    """A layer's declaration, the buckets of its experiments included."""
+    return _declared(client, "layers")
+
+
+def of_saved_groups(client: PostgresClient) -> Mapping[str, str]:
+    """A saved group's values."""
+    return _declared(client, "saved_groups")
+
+
+def of_event_types(client: PostgresClient) -> Mapping[str, str]:
+    """Every version of an event type's declaration."""
+    return _pairs(
+        client,
+        f"""
+        SELECT tenant_id || '|' || key, left(encode(sha256(convert_to(
+            string_agg(declaration_hash, '' ORDER BY version), 'UTF8')), 'hex'), 32)
+        FROM {client.table("registry.event_types")}
+        GROUP BY tenant_id, key
+        """,
+    )
+
+
+def statuses_of_experiments(client: PostgresClient) -> Mapping[str, str]:
+    """Where each experiment is in its life cycle."""
+    return _pairs(
+        client,
+        "SELECT tenant_id || '|' || key, coalesce(declaration ->> 'status', 'running')"
+        f" FROM {client.table('registry.experiments')}",
+    )
+
+
 def of_raw(client: PostgresClient, table: str) -> str:
     """How far an append-only table has grown."""
     row = client.fetch_one(f"SELECT count(*), coalesce(max(seq), 0) FROM raw.{table}")

@@ -78,7 +78,7 @@ def make_again(house: House, recorded: dict[str, Any]) -> dict[str, Any]:
     from assets.partitions import split
     from assets.publication import NOT_CONTENT
     from jobs.reproduce import run_again
-    from resources.registry import restore
+    from resources.registry_rows import restore
 
     partition = recorded["partition_key"]
     tenant, name = split(partition) if partition else ("", "")

@@ -14,7 +14,8 @@ from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log.base import PartitionKeyFilter
 
-from jobs.road import GATED, ROAD
+from jobs.observe import dormant_experiments
+from jobs.road import GATED, OF_EXPERIMENTS, ROAD
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,21 @@ def next_work(
     """The runs of the first job on the road that has anything to do; empty when everything is up to date.
 
     Work further down the road waits, because what comes before it may yet leave its inputs as they are. Partitions
-    behind a closed gate are left alone until something upstream of the gate changes.
+    behind a closed gate are left alone until something upstream of the gate changes; experiments that are drafts or
+    archived are left alone until they are no longer.
     """
+    dormant = dormant_experiments(instance)
+
+    def is_wanted(work: Work) -> bool:
+        return not (work.job in OF_EXPERIMENTS and work.partition in dormant) and wanted(work)
+
     with partition_loading_context(dynamic_partitions_store=instance):
         resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
         for job in ROAD:
             found = tuple(
                 filter(
-                    wanted, _work_of(job.name, _assets_of(job, graph), resolver, wanted, instance=instance, graph=graph)
+                    wanted,
+                    _work_of(job.name, _assets_of(job, graph), resolver, is_wanted, instance=instance, graph=graph),
                 )
             )
             if found:

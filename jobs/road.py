@@ -46,3 +46,4 @@ publish_study = dg.define_asset_job(
 
 ROAD = (land, conform, analyse_experiment, analyse_study, publish_experiment, publish_study)
 GATED = frozenset({analyse_experiment.name, analyse_study.name})
+OF_EXPERIMENTS = frozenset({analyse_experiment.name, publish_experiment.name})

@@ -1,24 +1,38 @@
 """Declarations from YAML files into the registry: validated, kept in every version, hashed with what they read."""
 
 import hashlib
-import json
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from causeway.declarations.admission import admit_all
+from causeway.declarations.declaration import Declaration
+from causeway.declarations.declaration import Path as DeclaredPath
+from causeway.declarations.event_type import EventTypeDeclaration
 from causeway.declarations.experiment import ExperimentDeclaration
+from causeway.declarations.problem import DeclarationError, Problem, path_text
 from causeway.declarations.reading import AnyDeclaration, read_declaration
 from causeway.declarations.source import SourceDeclaration
 from causeway.declarations.study import StudyDeclaration
 from causeway.landing.reading import parse_table
 from causeway.landing.records import require_columns
 from resources.postgres_client import PostgresClient, PostgresTransaction
+from resources.registry_rows import (
+    EVALUATED,
+    EVENT_TYPES,
+    LOCK_TENANT,
+    TABLES,
+    in_force,
+    note_life_cycle,
+    put,
+    put_source,
+    standing_of,
+)
 
-TABLES = {"experiment": "experiments", "study": "studies", "feature": "features", "source": "sources"}
 EVENT_FILE_SUFFIXES = (".csv", ".parquet", ".ndjson")
 
 
@@ -38,12 +52,22 @@ def declared_in(folder: Path) -> Iterator[tuple[AnyDeclaration, Path]]:
 
 
 def register_folder(client: PostgresClient, folder: Path) -> Registered:
-    """Register all that ``folder`` declares in one transaction: all of it is in force or none of it."""
+    """Register all that ``folder`` declares in one transaction: all of it is in force or none of it.
+
+    What a file declared that is there no longer stays in force, and can be changed over HTTP from then on.
+    """
     declarations = list(declared_in(folder))
+    _require_one_file_each([declaration for declaration, _ in declarations])
     changed: list[tuple[str, str]] = []
     with client.transaction() as transaction:
+        _require_admission(transaction, [declaration for declaration, _ in declarations])
         for declaration, path in declarations:
-            changed += register(transaction, declaration, path)
+            changed += _put_in_force(transaction, declaration, path)
+        transaction.execute(
+            f"UPDATE {transaction.table('registry.experiments')} SET declared_in = NULL"
+            " WHERE declared_in IS NOT NULL AND NOT declared_in = ANY(%s)",
+            ([declaration.declared_at.name for declaration, _ in declarations],),
+        )
     return Registered(tuple(changed), len(declarations))
 
 
@@ -65,34 +89,75 @@ def register_landing_files(client: PostgresClient, folder: Path) -> Registered:
                 what = "; ".join(f"{each['loc'][0]} {each['input']!r}: {each['msg']}" for each in error.errors())
                 refused.append(f"{path.parent.name}/{path.name}: {what}")
                 continue
-            changed += register(transaction, declaration, path)
+            changed += _put_in_force(transaction, declaration, path)
     return Registered(tuple(changed), len(paths), tuple(refused))
 
 
 def register(transaction: PostgresTransaction, declaration: AnyDeclaration, path: Path) -> list[tuple[str, str]]:
-    """Put one declaration in force, and the file it names, relative to its own; return what changed."""
+    """Put one declaration in force, and the file it names, relative to its own; return what changed.
+
+    DeclarationError, with the declared line, if it may not come into force after what is in force already.
+    """
+    _require_admission(transaction, [declaration])
+    return _put_in_force(transaction, declaration, path)
+
+
+def _require_one_file_each(declarations: Iterable[AnyDeclaration]) -> None:
+    """DeclarationError for what two files declare: which of the two is in force would be an accident."""
+    seen: dict[tuple[object, ...], str] = {}
+    for declaration in declarations:
+        version = declaration.version if isinstance(declaration, EventTypeDeclaration) else None
+        first = seen.setdefault((declaration.kind, declaration.partition_key, version), declaration.declared_at.name)
+        if first != declaration.declared_at.name:
+            sentence = f"{first} declares {declaration.kind} {declaration.key!r} of {declaration.tenant} already"
+            raise _error_of(declaration, [(("key",), sentence)])
+
+
+def _require_admission(transaction: PostgresTransaction, declarations: Sequence[AnyDeclaration]) -> None:
+    """DeclarationError, for the first file at fault, unless all that is new may come into force."""
+    by_tenant: dict[str, list[AnyDeclaration]] = defaultdict(list)
+    for declaration in declarations:
+        by_tenant[declaration.tenant].append(declaration)
+    for tenant in sorted(by_tenant):
+        transaction.execute(LOCK_TENANT, (tenant,))
+        new = [each for each in by_tenant[tenant] if _changes(transaction, each)]
+        refused = admit_all(new, standing_of(transaction, tenant)) if new else []
+        if refused:
+            first = refused[0][0]
+            raise _error_of(first, [(refusal.path, refusal.sentence) for each, refusal in refused if each is first])
+
+
+def _changes(transaction: PostgresTransaction, declaration: AnyDeclaration) -> bool:
+    """Whether a declaration that others may refer to says something else than what is in force."""
+    if TABLES.get(declaration.kind, EVENT_TYPES) not in EVALUATED:
+        return False
+    present = in_force(transaction, declaration)
+    return present is None or not present.says(declaration)
+
+
+def _error_of(declaration: Declaration, problems: Iterable[tuple[DeclaredPath, str]]) -> DeclarationError:
+    at = declaration.declared_at
+    return DeclarationError(
+        at.name or declaration.key,
+        [Problem(path_text(path), at.line(path), 1, sentence) for path, sentence in problems],
+    )
+
+
+def _put_in_force(transaction: PostgresTransaction, declaration: AnyDeclaration, path: Path) -> list[tuple[str, str]]:
     transaction.execute(
         "INSERT INTO registry.tenants (tenant_id) VALUES (%s) ON CONFLICT DO NOTHING", (declaration.tenant,)
     )
-    documents = {declaration.kind: declaration.document()}
+    changed: list[str] = []
+    if not isinstance(declaration, SourceDeclaration) and put(transaction, declaration):
+        changed.append(declaration.kind)
     landed = _landed(declaration, path)
-    if landed is not None:
-        documents["source"] = landed
-    changed = [_put(transaction, kind, declaration, document) for kind, document in documents.items()]
-    if any(changed):
+    if landed is not None and put_source(transaction, declaration, landed):
+        changed.append("source")
+    if changed:
         _require_columns(declaration, path)
-    return [(kind, partition) for kind, partition in filter(None, changed)]
-
-
-def restore(transaction: PostgresTransaction, tenant: str, as_of: datetime) -> None:
-    """Fill the registry of a scratch copy with the tenant's declarations as they were in force at ``as_of``."""
-    for kind, table in TABLES.items():
-        transaction.execute(
-            f"INSERT INTO {transaction.table('registry.' + table)} (tenant_id, key, declaration, declaration_hash)"
-            " SELECT DISTINCT ON (key) tenant_id, key, declaration, declaration_hash FROM registry.declaration_versions"
-            " WHERE tenant_id = %s AND kind = %s AND declared_at <= %s ORDER BY key, declared_at DESC",
-            (tenant, kind, as_of),
-        )
+    if isinstance(declaration, ExperimentDeclaration):
+        note_life_cycle(transaction, declaration)
+    return [(kind, declaration.partition_key) for kind in changed]
 
 
 def _require_columns(declaration: AnyDeclaration, path: Path) -> None:
@@ -110,7 +175,7 @@ def _landed(declaration: AnyDeclaration, path: Path) -> dict[str, Any] | None:
     """What the landing of this declaration reads; its hash changes with the content, not with the analysis."""
     if isinstance(declaration, SourceDeclaration):
         if declaration.file is None:
-            return None
+            return declaration.document()
         file = (path.parent / declaration.file).resolve()
         return {**declaration.document(), "file": str(file), "content_hash": content_hash(file)}
     if isinstance(declaration, ExperimentDeclaration | StudyDeclaration) and declaration.source is not None:
@@ -130,26 +195,3 @@ def content_hash(file: Path) -> str:
         raise FileNotFoundError(f"there is no file {file}; a declaration names files relative to itself")
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
-
-
-def _put(
-    transaction: PostgresTransaction, kind: str, declaration: AnyDeclaration, document: Mapping[str, Any]
-) -> tuple[str, str] | None:
-    text = json.dumps(document, sort_keys=True, ensure_ascii=False)
-    version = hashlib.sha256(text.encode()).hexdigest()
-    touched = transaction.execute(
-        f"INSERT INTO {transaction.table('registry.' + TABLES[kind])} AS present"
-        " (tenant_id, key, declaration, declaration_hash) VALUES (%s, %s, %s::jsonb, %s)"
-        " ON CONFLICT (tenant_id, key) DO UPDATE SET declaration = excluded.declaration,"
-        " declaration_hash = excluded.declaration_hash, declared_at = clock_timestamp()"
-        " WHERE present.declaration_hash <> excluded.declaration_hash",
-        (declaration.tenant, declaration.key, text, version),
-    )
-    if not touched:
-        return None
-    transaction.execute(
-        f"INSERT INTO {transaction.table('registry.declaration_versions')}"
-        " (tenant_id, kind, key, declaration_hash, declaration) VALUES (%s, %s, %s, %s, %s::jsonb)",
-        (declaration.tenant, kind, declaration.key, version, text),
-    )
-    return kind, declaration.partition_key

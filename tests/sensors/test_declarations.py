@@ -45,7 +45,7 @@ def test_an_edit_changes_the_version_of_its_own_partition_only(project: Project)
     project.declare("second")
     tick(project)
     before = {key: version_of(project, key) for key in ("first", "second")}
-    path.write_text(path.read_text().replace("on_: 1", "on_: 2"))
+    path.write_text(path.read_text() + "segments: [country]\n")
     assert tick(project) == "2 declarations, 1 changed; 1 newly seen"
     assert version_of(project, "first") != before["first"]
     assert version_of(project, "second") == before["second"]
@@ -55,7 +55,7 @@ def test_a_broken_declaration_leaves_everything_in_force_and_says_where_the_mist
     path = project.declare("first")
     tick(project)
     before = version_of(project, "first")
-    path.write_text(path.read_text().replace("on_: 1", "on_: 2"))
+    path.write_text(path.read_text() + "segments: [country]\n")
     project.write("declarations/experiments/broken.yaml", "kind: experiment\nkey: broken\nvariantz: {}\n")
     message = tick(project)
     assert message.startswith("nothing was registered: ")
