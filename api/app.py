@@ -11,6 +11,7 @@ from fastapi import FastAPI
 import api.assignments.endpoints
 import api.events.endpoints
 import api.experiments.endpoints
+import api.kill_switches.endpoints
 import api.operations.endpoints
 import api.studies.endpoints
 from api import answers as kept_answers
@@ -24,8 +25,10 @@ from api.database import Database
 from api.description import VERSION, describe
 from api.fast_routes import FastRoutesMiddleware
 from api.flags_in_force import FlagsInForce
+from api.ofrep.endpoints import Ofrep
 from api.operations.metrics import Metrics, MetricsMiddleware
 from api.settings import Settings
+from api.stored_assignments import StoredAssignments
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -34,6 +37,7 @@ def create_app(settings: Settings) -> FastAPI:
     answers = Answers(settings.answer_lifetime)
     flags = FlagsInForce(database, settings.flags_lifetime, settings.listen_retry)
     assignments = Assignments(Assigning(database, flags), settings.assignments_waiting)
+    fast_routes = (*assignments.routes, *Ofrep(flags, StoredAssignments(database)).routes)
     metrics = Metrics(answers)
 
     def linked(is_linked: bool) -> None:
@@ -69,7 +73,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.answers = answers
     app.state.flags = flags
     app.state.metrics = metrics
-    fast_routes = assignments.routes
     # The last one added sees a request first: it is counted, authenticated, and given what was kept for it.
     app.add_middleware(FastRoutesMiddleware, routes=fast_routes)
     app.add_middleware(BodyMiddleware)
@@ -79,7 +82,14 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     routers = [
         domain.endpoints.router
-        for domain in (api.experiments, api.studies, api.assignments, api.events, api.operations)
+        for domain in (
+            api.experiments,
+            api.studies,
+            api.assignments,
+            api.events,
+            api.kill_switches,
+            api.operations,
+        )
     ]
     for router in routers:
         app.include_router(router)

@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from api.authentication import OPEN_PATHS
+from api.experiments.description import declaration_schemas
 from api.fast_routes import FastRoute
 from api.problems import MEDIA_TYPE, ProblemDocument
 
@@ -91,13 +92,22 @@ def _described(
         document["paths"].setdefault(fast.path, {})[fast.method.lower()] = copy.deepcopy(dict(fast.operation))
         for model in fast.models:
             schema = model.model_json_schema(ref_template=_REFERENCE)
-            schemas |= schema.pop("$defs", {})
-            schemas[model.__name__] = schema
+            for name, each in {**schema.pop("$defs", {}), model.__name__: schema}.items():
+                schemas[name] = _without_null_defaults(each)
+    schemas |= declaration_schemas()
     for path, operations in document["paths"].items():
         for operation in operations.values():
             operation.setdefault("security", [] if path in OPEN_PATHS else [{"bearer": []}, {"api_key": []}])
             _add_failures(path, operation)
     return document
+
+
+def _without_null_defaults(schema: dict[str, Any]) -> dict[str, Any]:
+    """A member that may be left out has no default of null: where null is not allowed, that would be none."""
+    for member in schema.get("properties", {}).values():
+        if "default" in member and member["default"] is None:
+            del member["default"]
+    return schema
 
 
 def _add_failures(path: str, operation: dict[str, Any]) -> None:

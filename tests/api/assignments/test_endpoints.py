@@ -51,6 +51,8 @@ def test_the_variant_is_that_of_the_hash_and_is_stored_before_the_answer(acme, w
 
 def test_asking_again_changes_nothing(acme, world):
     first, second = ask(acme, "checkout", "again").json(), ask(acme, "checkout", "again").json()
+    assert (first.pop("status"), first.pop("sticky")) == ("assigned", False)
+    assert (second.pop("status"), second.pop("sticky")) == ("sticky", True)
     assert first == second
     assert len(stored(world, "acme", "again")) == 1
 
@@ -71,14 +73,13 @@ def test_an_assignment_that_was_landed_holds(acme, world):
     """The hash would give some of these units the other arm: what they were told before counts."""
     for number in range(10):
         world.insert(
-            "raw.assignments",
+            "raw.sticky_assignments",
             tenant_id="acme",
             source="campaign.csv",
-            event_id=f"row-{number}",
-            type="assignment",
             unit_id=f"landed-{number}",
-            occurred_at="2024-01-01T00:00:00Z",
+            assigned_at="2024-01-01T00:00:00Z",
             experiment="checkout",
+            bucket_version=0,
             variant="on",
         )
         body = ask(acme, "checkout", f"landed-{number}").json()
@@ -87,7 +88,7 @@ def test_an_assignment_that_was_landed_holds(acme, world):
             "campaign.csv",
             "2024-01-01T00:00:00Z",
         )
-        assert len(stored(world, "acme", f"landed-{number}")) == 1
+        assert stored(world, "acme", f"landed-{number}") == []
 
 
 def test_fifty_at_once_get_the_one_stored_variant(served, world):
