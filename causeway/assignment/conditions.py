@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from causeway.assignment.condition_checks import MAX_DEPTH, problems_of_condition
 from causeway.assignment.json_values import Json, same
 from causeway.assignment.operators import OPERATORS, Groups, MalformedConditionError, ValueTest, members_of
 
-MAX_DEPTH = 32
+__all__ = ["MAX_DEPTH", "compile_condition", "compile_with_groups", "problems_of_condition", "value_at"]
+
 Test = Callable[[Mapping[str, Json], Groups], bool]
 _LOGIC = ("$or", "$nor", "$and", "$not")
 _NOTHING: Mapping[str, Json] = {}
@@ -40,16 +42,6 @@ def compile_with_groups(condition: Mapping[str, Json]) -> Test:
         return _condition(condition, 0)
     except MalformedConditionError:
         return _nobody
-
-
-def problems_of_condition(condition: object) -> list[str]:
-    """What is wrong with a condition, one sentence each; empty if it can be evaluated as it stands.
-
-    Patterns must be such as RE2 can match in linear time.
-    """
-    from causeway.assignment.condition_checks import problems
-
-    return problems(condition)
 
 
 def value_at(context: Json, path: Sequence[str]) -> Json:
@@ -105,7 +97,8 @@ def _all_of(tests: Sequence[Test]) -> Test:
         return lambda context, groups: first(context, groups) and second(context, groups)
 
     def every(context: Mapping[str, Json], groups: Groups) -> bool:
-        for test in tests:
+        # A generator would take longer than most tests.
+        for test in tests:  # noqa: SIM110
             if not test(context, groups):
                 return False
         return True
@@ -115,7 +108,7 @@ def _all_of(tests: Sequence[Test]) -> Test:
 
 def _any_of(tests: Sequence[Test]) -> Test:
     def either(context: Mapping[str, Json], groups: Groups) -> bool:
-        for test in tests:
+        for test in tests:  # noqa: SIM110
             if test(context, groups):
                 return True
         return False
@@ -147,7 +140,7 @@ def _value(operand: Json, depth: int) -> ValueTest:
         return tests[0]
 
     def every(actual: Json, groups: Groups) -> bool:
-        for test in tests:
+        for test in tests:  # noqa: SIM110
             if not test(actual, groups):
                 return False
         return True

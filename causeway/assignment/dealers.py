@@ -11,14 +11,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Protocol
 
-from causeway.assignment.hashing import (
-    FNV_MASK,
-    FNV_OFFSET,
-    FNV_PRIME,
-    Range,
-    bucket_ranges,
-    fnv1a_32,
-)
+from causeway.assignment.hashing import Range, bucket_ranges, bucketer
 from causeway.assignment.vendors import (
     EPPO_SHARDS,
     UNLEASH_VARIANT_SEED,
@@ -48,48 +41,25 @@ class Dealer(Protocol):
         """The unit's draw."""
 
 
-def growthbook_bucket(version: int, seed: str, unit: str) -> int:
-    """0 to 999 in version 1 of GrowthBook's hash, 0 to 9,999 in version 2."""
-    if version == 1:
-        return fnv1a_32(unit + seed) % 1000
-    return fnv1a_32(str(fnv1a_32(seed + unit))) % _BUCKETS
-
-
 class GrowthBookDealer:
     """One hash decides both whether a unit enters and which variant it gets. `ranges` are half-open."""
 
-    __slots__ = ("_state", "_suffix", "ranges", "seed", "steps", "version")
+    __slots__ = ("bucket", "ranges", "seed", "steps", "version")
 
     def __init__(self, version: int, seed: str, ranges: Sequence[Range]) -> None:
         self.version = version
         self.seed = seed
         self.ranges = tuple(ranges)
         self.steps = 1000 if version == 1 else _BUCKETS
-        # Version 2 hashes the seed first: that part of the work is the same for every unit.
-        self._state = FNV_OFFSET if version == 1 else fnv1a_32(seed)
-        self._suffix = seed.encode() if version == 1 else b""
-
-    def bucket(self, unit: str) -> int:
-        """As `growthbook_bucket`."""
-        value = self._state
-        for byte in unit.encode() + self._suffix:
-            value = ((value ^ byte) * FNV_PRIME) & FNV_MASK
-        if self.version == 1:
-            return value % 1000
-        again = FNV_OFFSET
-        for byte in b"%d" % value:
-            again = ((again ^ byte) * FNV_PRIME) & FNV_MASK
-        return again % _BUCKETS
+        self.bucket = bucketer(version, seed)
 
     def __call__(self, unit: str, /) -> Draw:
         """The first range that holds the unit's hash."""
         bucket = self.bucket(unit)
         position = bucket / self.steps
-        index = 0
-        for start, end in self.ranges:
+        for index, (start, end) in enumerate(self.ranges):
             if start <= position < end:
                 return index, bucket, position
-            index += 1
         return OUT, bucket, position
 
 
@@ -227,11 +197,11 @@ class PlanOutDealer:
 def growthbook_ranges(variants: int, weights: Sequence[float] | None, coverage: float) -> list[Range]:
     """As GrowthBook's `getBucketRange`; weights that are negative or not finite become equal ones too."""
     usable = weights is not None and all(math.isfinite(weight) and weight >= 0 for weight in weights)
-    return bucket_ranges(variants, coverage if coverage == coverage else 0.0, weights if usable else None)
+    return bucket_ranges(variants, 0.0 if math.isnan(coverage) else coverage, weights if usable else None)
 
 
 def _share(coverage: float) -> float:
-    return min(max(coverage, 0.0), 1.0) if coverage == coverage else 0.0
+    return 0.0 if math.isnan(coverage) else min(max(coverage, 0.0), 1.0)
 
 
 def _checked(variants: int, weights: Sequence[float] | None) -> list[float]:

@@ -15,6 +15,7 @@ from causeway.assignment.tracing import Trace
 
 # The leaf of a contextual bandit's unit that is in no context; it gets the marginal weights.
 NO_LEAF = -1
+_INSIDE = frozenset({"assigned", "sticky", "forced"})
 
 
 class Enrolment:
@@ -27,6 +28,7 @@ class Enrolment:
         flag_set: FlagSet,
         context: Mapping[str, Json],
         at: datetime | None,
+        *,
         sticky: Mapping[str, StickyRecord] | None,
         forced: Mapping[str, int | str] | None,
         trace: Trace | None,
@@ -46,13 +48,15 @@ class Enrolment:
         """The evaluation of a flag that another one needs, None if that goes round in a circle."""
         raise NotImplementedError
 
-    def filtered(self, filters: tuple[Filter, ...]) -> Literal["layer", "filter"] | None:
-        """The kind of the first filter that the unit does not pass."""
+    def filtered(
+        self, filters: tuple[Filter, ...], attribute: str | None = None, unit: str | None = None
+    ) -> Literal["layer", "filter"] | None:
+        """The kind of the first filter that the unit does not pass. Of one attribute the unit is already known."""
         for each in filters:
-            unit = unit_text(self.context.get(each.attribute))
-            if not unit:
+            value = unit if each.attribute == attribute else unit_text(self.context.get(each.attribute))
+            if not value:
                 return each.kind
-            position = each.position(unit)
+            position = each.position(value)
             for start, end in each.ranges:
                 if start <= position < end:
                     break
@@ -74,7 +78,11 @@ class Enrolment:
 
     def enrol(self, flag: Flag, index: int, rule: ExperimentRule) -> Evaluation:
         """The evaluation of a rule with an experiment, whether the unit is in it or not."""
-        return _Attempt(self, flag, index, rule).evaluation()
+        attempt = _Attempt(self, flag, index, rule)
+        answer = attempt.evaluation()
+        if self.trace is not None:
+            self.trace.experiment(answer, index, attempt.sticky_source)
+        return answer
 
 
 class _Attempt:
@@ -92,7 +100,7 @@ class _Attempt:
         "record",
         "rule",
         "run",
-        "sticky_used",
+        "sticky_source",
         "unit",
         "variant",
         "window_start",
@@ -112,30 +120,30 @@ class _Attempt:
         self.holdout: str | None = None
         self.leaf: int | None = None
         self.record: StickyRecord | None = None
-        self.sticky_used = False
+        self.sticky_source: str | None = None
         self.window_start: datetime | None = None
 
     def evaluation(self) -> Evaluation:
         """The steps that end it early, then the draw."""
-        status = self._before_unit() or self._before_draw() or self._draw()
-        if status in ("assigned", "sticky", "forced"):
+        run = self.run
+        status: Status | None = self.experiment.closed
+        if run.forced is not None or not run.flag_set.experiments_enabled:
+            status = self._overridden()
+        if status is None:
+            status = self._before_draw() or self._draw()
+        if status in _INSIDE:
             return self._inside(status)
         return self._outside(status)
 
-    def _before_unit(self) -> Status | None:
-        """What decides without a unit: switches, and variants that the caller forces."""
+    def _overridden(self) -> Status | None:
+        """What decides before anything else: a flag set that is switched off, or a variant that the caller forces."""
         experiment, run = self.experiment, self.run
         if len(experiment.variants) < 2:
             return "invalid"
         if not run.flag_set.experiments_enabled:
             return "disabled"
-        if run.forced is not None:
-            choice = run.forced.get(experiment.key)
-            if choice is not None:
-                return self._force(choice)
-        if not experiment.enabled:
-            return "disabled"
-        return None if experiment.active else "not_running"
+        choice = run.forced.get(experiment.key) if run.forced is not None else None
+        return experiment.closed if choice is None else self._force(choice)
 
     def _force(self, choice: int | str) -> Status:
         experiment = self.experiment
@@ -169,9 +177,9 @@ class _Attempt:
             status = self._time()
             if status is not None:
                 return status
-        if self.run.sticky is not None and experiment.sticky:
+        if self.run.sticky and experiment.sticky:
             status = self._stored()
-            if status is not None or self.sticky_used:
+            if status is not None or self.sticky_source is not None:
                 return status
         return self._targeted() if experiment.accepts_new_units else "closed_to_new_units"
 
@@ -190,27 +198,26 @@ class _Attempt:
         """Looks up the unit's stored variant, under its own attribute first and then under the fallback."""
         experiment, sticky = self.experiment, self.run.sticky
         assert sticky is not None
-        key = experiment.sticky_key
-        if self.window_start is not None:
-            key = assignment_key(experiment.key, experiment.bucket_version, self.window_start)
+        key = self._sticky_key()
         for attribute in (experiment.attribute, experiment.fallback_attribute):
             unit = unit_text(self.run.context.get(attribute)) if attribute is not None else ""
             record = sticky.get(record_key(attribute, unit)) if attribute is not None and unit else None
             if record is None:
                 continue
             if experiment.min_bucket_version and is_blocked(record, experiment.key, experiment.min_bucket_version):
-                self.sticky_used, self.variant = False, OUT
+                self.sticky_source, self.variant = None, OUT
                 return "blocked_by_version"
-            if not self.sticky_used:
+            if self.sticky_source is None:
                 self.variant = experiment.index_of.get(record.assignments.get(key, ""), OUT)
-                self.sticky_used = self.variant != OUT
+                self.sticky_source = None if self.variant == OUT else attribute
         return None
 
     def _targeted(self) -> Status | None:
         experiment, run = self.experiment, self.run
-        status: Status | None = run.filtered(experiment.filters) if experiment.filters else None
-        if status is not None:
-            return status
+        if experiment.filters:
+            status = run.filtered(experiment.filters, self.attribute, self.unit)
+            if status is not None:
+                return status
         if experiment.test is not None and not experiment.test(run.context, run.flag_set.groups):
             return "not_targeted"
         if experiment.prerequisites:
@@ -231,16 +238,18 @@ class _Attempt:
 
     def _draw(self) -> Status:
         experiment = self.experiment
-        dealer = self._dealer()
+        dealer: Dealer | None = experiment.dealer
+        if experiment.leaves is not None or experiment.ramp:
+            dealer = self._dealer()
         if dealer is None:
-            if not self.sticky_used:
+            if self.sticky_source is None:
                 return "coverage"
             dealer = experiment.dealer
         unit = self.unit or ""
         if experiment.window is not None and self.run.at is not None:
             unit = f"{unit}|{experiment.window.index(self.run.at)}"
         drawn, self.bucket, self.position = dealer(unit)
-        if not self.sticky_used:
+        if self.sticky_source is None:
             self.variant = drawn
         if self.variant == OUT:
             return "coverage"
@@ -249,7 +258,7 @@ class _Attempt:
             return "forced" if 0 <= self.variant < len(experiment.variants) else "invalid"
         if self.run.flag_set.qa_mode:
             return "disabled"
-        return "sticky" if self.sticky_used else "assigned"
+        return "assigned" if self.sticky_source is None else "sticky"
 
     def _dealer(self) -> Dealer | None:
         """The dealer in force; None before a ramp's first step."""
@@ -276,26 +285,28 @@ class _Attempt:
         unit, attribute = self.unit or "", self.attribute or ""
         forced = status == "forced"
         if not forced:
-            self._store(variant.key)
+            if self.run.sticky is not None and experiment.sticky:
+                self._store(variant.key, unit, attribute, self.run.sticky)
             entry = Entry(experiment.key, variant.key, unit, attribute, experiment.policy_version, self.window_start)
             if entry not in self.run.entered:
                 self.run.entered.append(entry)
         reason: Reason = "TARGETING_MATCH" if forced else "SPLIT"
         return self._answer(value, variant.key, reason, status, True)
 
-    def _store(self, variant: str) -> None:
+    def _store(self, variant: str, unit: str, attribute: str, sticky: Mapping[str, StickyRecord]) -> None:
         """Notes what should be stored of the unit, if that is not stored already."""
-        experiment, sticky = self.experiment, self.run.sticky
-        if sticky is None or not experiment.sticky or self.unit is None or self.attribute is None:
-            return
-        key = experiment.sticky_key
-        if self.window_start is not None:
-            key = assignment_key(experiment.key, experiment.bucket_version, self.window_start)
-        known = sticky.get(record_key(self.attribute, self.unit))
+        key = self._sticky_key()
+        known = sticky.get(record_key(attribute, unit)) if sticky else None
         if known is None:
-            self.record = StickyRecord(self.attribute, self.unit, {key: variant})
+            self.record = StickyRecord(attribute, unit, {key: variant})
         elif known.assignments.get(key) != variant:
-            self.record = StickyRecord(self.attribute, self.unit, {**known.assignments, key: variant})
+            self.record = StickyRecord(attribute, unit, {**known.assignments, key: variant})
+
+    def _sticky_key(self) -> str:
+        experiment = self.experiment
+        if self.window_start is None:
+            return experiment.sticky_key
+        return assignment_key(experiment.key, experiment.bucket_version, self.window_start)
 
     def _outside(self, status: Status) -> Evaluation:
         reason: Reason = "DISABLED" if status == "disabled" else "DEFAULT"
@@ -321,10 +332,10 @@ class _Attempt:
             experiment.layer,
             self.holdout,
             experiment.held_out is not None,
-            self.sticky_used,
+            self.sticky_source is not None,
             self.record,
             experiment.policy_version,
-            (),
+            tuple(self.run.entered),
             self.window_start,
             self.leaf if inside else None,
         )

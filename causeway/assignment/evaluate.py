@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from causeway.assignment.enrolment import Enrolment
-from causeway.assignment.evaluation import Evaluation
+from causeway.assignment.evaluation import Evaluation, Reason, Status
 from causeway.assignment.flags import ExperimentRule, Flag, FlagSet, ForceRule, Prerequisite
 from causeway.assignment.json_values import Json, unit_text
 from causeway.assignment.single import Assignment, UnusableUnitError, assign
@@ -39,18 +38,19 @@ def evaluate(
     """
     if at is not None and at.tzinfo is None:
         at = at.replace(tzinfo=UTC)
-    return _Run(flag_set, context if isinstance(context, Mapping) else {}, at, sticky, forced, trace).root(key)
+    if type(context) is not dict and not isinstance(context, Mapping):
+        context = {}
+    run = _Run(flag_set, context, at, sticky=sticky, forced=forced, trace=trace)
+    answer = run.flag(key)
+    if len(answer.entered) == len(run.entered):
+        return answer
+    return answer._replace(entered=tuple(run.entered))
 
 
 class _Run(Enrolment):
     """One evaluation: Enrolment puts units into experiments, this walks through flags and their rules."""
 
     __slots__ = ()
-
-    def root(self, key: str) -> Evaluation:
-        """The evaluation of the flag that was asked for, with every experiment entered on the way."""
-        answer = self.flag(key)
-        return replace(answer, entered=tuple(self.entered)) if self.entered else answer
 
     def flag(self, key: str) -> Evaluation:
         """The evaluation of any flag."""
@@ -125,7 +125,7 @@ class _Run(Enrolment):
         return Evaluation(flag.key, None, None, "ERROR", "cyclic_prerequisite", rule_index=index)
 
     def _passes(self, flag: Flag, index: int, rule: ForceRule) -> bool:
-        status = self.filtered(rule.filters) if rule.filters else None
+        status: Status | None = self.filtered(rule.filters) if rule.filters else None
         if status is None and rule.test is not None and not rule.test(self.context, self.flag_set.groups):
             status = "not_targeted"
         admits = flag.admissions[index]
@@ -154,16 +154,14 @@ class _Run(Enrolment):
                     self.trace.rule(flag.key, index, rule.id, False, status)
                 return None
         answer = self.enrol(flag, index, rule)
-        if self.trace is not None:
-            self.trace.experiment(answer, index)
-        if answer.in_experiment and rule.experiment.variants[rule.experiment.index_of[answer.variant]].passthrough:
+        if answer.in_experiment and answer.variant in rule.experiment.passing:
             return None
         return answer
 
 
 def _by_rule(flag: Flag, index: int, rule: ForceRule) -> Evaluation:
     targeted = rule.test is not None or rule.prerequisites or rule.filters
-    reason = "SPLIT" if flag.admissions[index] is not None else "TARGETING_MATCH" if targeted else "STATIC"
+    reason: Reason = "SPLIT" if flag.admissions[index] is not None else "TARGETING_MATCH" if targeted else "STATIC"
     return Evaluation(
         flag.key,
         rule.value,

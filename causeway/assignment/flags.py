@@ -167,12 +167,14 @@ class Experiment:
     policy_version: str = ""
     test: Test | None = field(init=False, repr=False, compare=False)
     needs_time: bool = field(init=False, repr=False, compare=False)
+    closed: Literal["invalid", "disabled", "not_running"] | None = field(init=False, repr=False, compare=False)
     layer: str | None = field(init=False, repr=False, compare=False)
     sticky_key: str = field(init=False, repr=False, compare=False)
     dealer: Dealer = field(init=False, repr=False, compare=False)
     ramp_dealers: tuple[tuple[datetime, Dealer], ...] = field(init=False, repr=False, compare=False)
     leaf_dealers: tuple[tuple[Leaf, Dealer], ...] = field(init=False, repr=False, compare=False)
     index_of: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    passing: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuses what could not be evaluated: variants of the same key, an unknown hasher, times without zone."""
@@ -186,10 +188,13 @@ class Experiment:
         steps = sorted(self.ramp, key=lambda step: step.at)
         deal = object.__setattr__
         deal(self, "test", None if self.condition is None else compile_with_groups(self.condition))
+        closed = "invalid" if len(index_of) < 2 else "disabled" if not self.enabled else "not_running"
+        deal(self, "closed", None if len(index_of) > 1 and self.enabled and self.active else closed)
         deal(self, "needs_time", self.window is not None or bool(self.ramp))
         deal(self, "layer", next((each.name for each in self.filters if each.kind == "layer"), None))
         deal(self, "sticky_key", assignment_key(self.key, self.bucket_version))
         deal(self, "index_of", index_of)
+        deal(self, "passing", frozenset(variant.key for variant in self.variants if variant.passthrough))
         deal(self, "dealer", self.deal_with(self.weights, self.coverage))
         deal(self, "ramp_dealers", tuple((step.at, self.deal_with(self.weights, step.coverage)) for step in steps))
         leaves = self.leaves or ()

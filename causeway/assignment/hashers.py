@@ -16,7 +16,7 @@ from causeway.assignment.dealers import (
     UnleashDealer,
     growthbook_ranges,
 )
-from causeway.assignment.hashing import Range
+from causeway.assignment.hashing import Range, bucketer
 from causeway.assignment.vendors import (
     EPPO_SHARDS,
     eppo_legacy_exposure,
@@ -28,7 +28,6 @@ from causeway.assignment.vendors import (
 
 DEFAULT_HASHER = "growthbook_v2"
 Position = Callable[[str], float]
-_EVERYTHING: tuple[Range, ...] = ((0.0, 2.0),)
 
 
 class Hasher(Protocol):
@@ -63,8 +62,7 @@ class GrowthBook:
 
     def position(self, seed: str) -> Position:
         """Steps of 0.001 in version 1, of 0.0001 in version 2."""
-        dealer = GrowthBookDealer(self.version, seed, _EVERYTHING)
-        bucket, steps = dealer.bucket, dealer.steps
+        bucket, steps = bucketer(self.version, seed), 1000 if self.version == 1 else 10_000
         return lambda unit: bucket(unit) / steps
 
     def dealer(
@@ -129,5 +127,5 @@ HASHERS: Mapping[str, Hasher] = {
         "unleash", UnleashDealer, lambda seed, unit: (unleash_normalised(seed, unit, 10_000) - 1) / 10_000
     ),
     "posthog": TwoDraws("posthog", PostHogDealer, posthog_hash),
-    "planout": TwoDraws("planout", PlanOutDealer, lambda seed, unit: planout_uniform(seed, unit)),
+    "planout": TwoDraws("planout", PlanOutDealer, planout_uniform),
 }

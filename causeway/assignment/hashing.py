@@ -7,20 +7,20 @@ Source: the specification of GrowthBook's SDKs, "hash", "getBucketRange", "choos
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 Range = tuple[float, float]
 
-FNV_OFFSET, FNV_PRIME, FNV_MASK = 0x811C9DC5, 0x01000193, 0xFFFFFFFF
+_FNV_OFFSET, _FNV_PRIME, _FNV_MASK = 0x811C9DC5, 0x01000193, 0xFFFFFFFF
 
 
 def fnv1a_32(text: str) -> int:
     """32-bit FNV-1a (Fowler, Noll and Vo) of the text's UTF-8 bytes: 0 to 2**32 - 1. Raises ValueError for
     lone surrogates.
     """
-    value = FNV_OFFSET
+    value = _FNV_OFFSET
     for byte in text.encode():
-        value = ((value ^ byte) * FNV_PRIME) & FNV_MASK
+        value = ((value ^ byte) * _FNV_PRIME) & _FNV_MASK
     return value
 
 
@@ -36,6 +36,36 @@ def hash_unit(seed: str, value: str, version: int) -> float | None:
     if version == 2:
         return fnv1a_32(str(fnv1a_32(seed + value))) % 10_000 / 10_000
     return None
+
+
+def bucketer(version: int, seed: str) -> Callable[[str], int]:
+    """`hash_unit` for one seed and many units, as an integer: 0 to 999 in version 1, 0 to 9,999 in version 2.
+
+    The constants stand in the code because a single evaluation spends half of its time here.
+    """
+    if version == 1:
+        suffix = seed.encode()
+
+        def first(unit: str) -> int:
+            value = 0x811C9DC5
+            for byte in unit.encode() + suffix:
+                value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF
+            return value % 1000
+
+        return first
+    # Version 2 hashes the seed first: that part of the work is the same for every unit.
+    seeded = fnv1a_32(seed)
+
+    def second(unit: str) -> int:
+        value = seeded
+        for byte in unit.encode():
+            value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF
+        again = 0x811C9DC5
+        for byte in b"%d" % value:
+            again = ((again ^ byte) * 0x01000193) & 0xFFFFFFFF
+        return again % 10_000
+
+    return second
 
 
 def equal_weights(variations: int) -> list[float]:

@@ -57,20 +57,19 @@ def to_number(value: Json) -> int | float:
     """A value as JavaScript compares it with a number: null is 0, true is 1, text is read, all else is NaN."""
     if isinstance(value, int | float):
         return value
-    if value is None:
-        return 0
-    if not isinstance(value, str):
-        return math.nan
-    text = value.strip()
-    if not text:
-        return 0
+    if isinstance(value, str):
+        return _read_number(value.strip())
+    return 0 if value is None else math.nan
+
+
+def _read_number(text: str) -> int | float:
     # Python would read more than JavaScript does: "nan", "inf" and "1_000".
-    if not text.isascii() or not set(text) <= _NUMERALS:
-        return math.nan
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
+    if text and _NUMERALS.issuperset(text):
+        try:
+            return float(text)
+        except ValueError:
+            return math.nan
+    return math.nan if text else 0
 
 
 _NUMERALS = frozenset("0123456789+-.eE")
@@ -80,14 +79,17 @@ def same(one: Json, other: Json) -> bool:
     """Whether two values are equal as JSON: true is not 1, but 1.0 is. Keys may stand in any order."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
-    if isinstance(one, int | float):
-        return isinstance(other, int | float) and one == other
-    if isinstance(one, str) or one is None:
-        return one == other
     if isinstance(one, Mapping):
-        if not isinstance(other, Mapping) or len(one) != len(other):
-            return False
-        return all(key in other and same(value, other[key]) for key, value in one.items())
-    if not isinstance(other, Sequence) or isinstance(other, str) or len(one) != len(other):
-        return False
-    return all(same(mine, theirs) for mine, theirs in zip(one, other, strict=True))
+        return (
+            isinstance(other, Mapping)
+            and len(one) == len(other)
+            and all(key in other and same(value, other[key]) for key, value in one.items())
+        )
+    if isinstance(one, Sequence) and not isinstance(one, str):
+        return (
+            isinstance(other, Sequence)
+            and not isinstance(other, str)
+            and len(one) == len(other)
+            and all(same(mine, theirs) for mine, theirs in zip(one, other, strict=True))
+        )
+    return one == other

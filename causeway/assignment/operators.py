@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import re2
-
 from causeway.assignment.json_values import Json, to_number
+from causeway.assignment.patterns import NotLinearError, Search, linear_search
 from causeway.assignment.semantic_version import sortable_version
 
 Members = frozenset[object]
@@ -37,13 +37,15 @@ def _as_member(value: Json) -> object:
         return _TRUE
     if value is False:
         return _FALSE
-    if value is None or isinstance(value, str | int) or (isinstance(value, float) and value == value):
+    if value is None or isinstance(value, str | int) or (isinstance(value, float) and not math.isnan(value)):
         return value
     return _NEVER
 
 
 def is_member(actual: Json, members: Members) -> bool:
     """Whether a value is in the set; of a list, whether any of its items is."""
+    if isinstance(actual, str):
+        return actual in members
     if isinstance(actual, list):
         return any(_as_member(item) in members for item in actual)
     return _as_member(actual) in members
@@ -169,43 +171,26 @@ def _dated(compare: Callable[[Any, Any], bool]) -> Compiler:
     return compiled
 
 
-def linear_pattern(pattern: str, any_case: bool) -> Any:
-    """A pattern as RE2 matches it, in time linear in the text. Raises re2.error if RE2 cannot express it."""
-    options = re2.Options()
-    options.log_errors = False
-    options.case_sensitive = not any_case
-    return re2.compile(pattern, options=options)
-
-
 def _pattern(any_case: bool, wanted: bool) -> Compiler:
     def compiled(operand: Json) -> ValueTest:
         if not isinstance(operand, str):
             raise MalformedConditionError("the operand must be a pattern")
         try:
-            search = linear_pattern(operand, any_case).search
-        except (re2.error, UnicodeEncodeError):
-            search = _backtracking(operand, any_case)
-
-        def test(actual: Json, _groups: Groups) -> bool:
-            if not isinstance(actual, str):
-                return not wanted
-            try:
-                return (search(actual) is not None) is wanted
-            except UnicodeEncodeError:
-                # RE2 reads UTF-8, which cannot hold a lone surrogate.
-                return not wanted
-
-        return test
+            search = linear_search(operand, any_case=any_case)
+        except NotLinearError:
+            search = _backtracking_search(operand, any_case)
+        return lambda actual, _groups: (isinstance(actual, str) and search(actual)) is wanted
 
     return compiled
 
 
-def _backtracking(pattern: str, any_case: bool) -> Callable[[str], object]:
+def _backtracking_search(pattern: str, any_case: bool) -> Search:
     """Look-arounds and back-references are in GrowthBook's language, but beyond RE2."""
     try:
-        return re.compile(pattern, re.IGNORECASE if any_case else 0).search
+        search = re.compile(pattern, re.IGNORECASE if any_case else 0).search
     except (re.error, RecursionError, OverflowError):
         raise MalformedConditionError("the operand must be a pattern") from None
+    return lambda text: search(text) is not None
 
 
 def _exists(operand: Json) -> ValueTest:

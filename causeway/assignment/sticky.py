@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class StickyRecord:
+class StickyRecord(NamedTuple):
     """What is stored of one unit: variants by `assignment_key`. Kept under `record_key`, as GrowthBook does."""
 
     attribute: str
     value: str
-    assignments: Mapping[str, str] = field(default_factory=dict)
+    assignments: Mapping[str, str]
 
     @property
     def key(self) -> str:

@@ -40,7 +40,7 @@ class Trace:
             detail["prerequisite"] = self.prerequisite
         self.steps.append(Step(flag, index, rule_id, "matched" if matched else "not_matched", status, detail))
 
-    def experiment(self, evaluation: Evaluation, index: int) -> None:
+    def experiment(self, evaluation: Evaluation, index: int, sticky_source: str | None) -> None:
         """A rule with an experiment was looked at."""
         detail: dict[str, Json] = {
             "experiment": evaluation.experiment,
@@ -52,7 +52,7 @@ class Trace:
             "hasher": evaluation.hasher,
             "layer": evaluation.layer,
             "holdout": evaluation.holdout,
-            "sticky": evaluation.sticky_used,
+            "sticky_source": sticky_source,
         }
         if evaluation.status == "prerequisite":
             detail["prerequisite"] = self.prerequisite
