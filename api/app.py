@@ -26,9 +26,9 @@ from api.description import VERSION, describe
 from api.fast_routes import FastRoutesMiddleware
 from api.flags_in_force import FlagsInForce
 from api.ofrep.endpoints import Ofrep
+from api.ofrep.evaluating import Evaluating
 from api.operations.metrics import Metrics, MetricsMiddleware
 from api.settings import Settings
-from api.stored_assignments import StoredAssignments
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -36,8 +36,10 @@ def create_app(settings: Settings) -> FastAPI:
     database = Database(settings)
     answers = Answers(settings.answer_lifetime)
     flags = FlagsInForce(database, settings.flags_lifetime, settings.listen_retry)
-    assignments = Assignments(Assigning(database, flags), settings.assignments_waiting)
-    fast_routes = (*assignments.routes, *Ofrep(flags, StoredAssignments(database)).routes)
+    assigning = Assigning(database, flags)
+    assignments = Assignments(assigning, settings.assignments_waiting)
+    evaluating = Evaluating(database, assigning, assignments.committer, settings.assignments_waiting)
+    fast_routes = (*assignments.routes, *Ofrep(evaluating).routes)
     metrics = Metrics(answers)
 
     def linked(is_linked: bool) -> None:
@@ -56,6 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
             with contextlib.suppress(asyncio.CancelledError):
                 await listening
             await assignments.committer.close()
+            await evaluating.reading.close()
             await flags.close()
             await database.close()
 

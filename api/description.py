@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 from api.authentication import OPEN_PATHS
 from api.experiments.description import declaration_schemas
 from api.fast_routes import FastRoute
-from api.problems import MEDIA_TYPE, ProblemDocument
+from api.problems import MEDIA_TYPE, OFREP, ProblemDocument
 
 try:
     VERSION = version("causeway")
@@ -137,6 +137,9 @@ def _failures(path: str, operation: dict[str, Any]) -> dict[int, str]:
     if path in OPEN_PATHS:
         return {503: _ALWAYS[503]} if path == "/readyz" else {}
     failures = dict(_ALWAYS)
+    if path.startswith(OFREP):
+        # What other routes refuse with 422 is a 400 there, whose errorCode says why.
+        del failures[422]
     if "{" in path:
         failures |= _WITH_PATH
     if "requestBody" in operation:

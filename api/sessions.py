@@ -1,4 +1,4 @@
-"""What an endpoint may ask for in its signature: a session that reads, one that writes, the kept answers."""
+"""What an endpoint may ask for in its signature: a session that reads, one that writes, what is kept in memory."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from fastapi import Depends, Request
 from api.answers import Answers
 from api.authentication import principal_of
 from api.database import Database, ReadSession, WriteSession
+from api.flags_in_force import FlagsInForce
 
 
 class Writer(NamedTuple):
-    """Opens transactions of one tenant."""
+    """Opens transactions of one tenant. ``actor`` is the public part of the caller's key."""
 
     database: Database
     tenant: str
+    actor: str
 
     def transaction(self) -> AbstractAsyncContextManager[WriteSession]:
         """A transaction, committed at the end of the block."""
@@ -30,7 +32,8 @@ async def _reading(request: Request) -> ReadSession:
 
 
 async def _writing(request: Request) -> Writer:
-    return Writer(request.app.state.database, principal_of(request).tenant)
+    principal = principal_of(request)
+    return Writer(request.app.state.database, principal.tenant, principal.key_id)
 
 
 async def _answers(request: Request) -> Answers:
@@ -38,6 +41,12 @@ async def _answers(request: Request) -> Answers:
     return answers
 
 
+async def _flags(request: Request) -> FlagsInForce:
+    flags: FlagsInForce = request.app.state.flags
+    return flags
+
+
 Reading = Annotated[ReadSession, Depends(_reading)]
 Writing = Annotated[Writer, Depends(_writing)]
 AnswersOfApp = Annotated[Answers, Depends(_answers)]
+FlagsOfApp = Annotated[FlagsInForce, Depends(_flags)]

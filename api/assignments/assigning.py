@@ -7,19 +7,26 @@ insertion leaves the first and tells the second, which is then evaluated once mo
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
 
+from api.assignments.lookups import (
+    MAX_UNIT_LENGTH,
+    TARGETING_KEY,
+    Known,
+    Lookup,
+    Reach,
+    is_storable,
+    lookups_of,
+    read_known,
+    slot_of,
+)
 from api.assignments.queries import (
-    FOR_GOOD,
     SOURCE,
     Cross,
     Exposure,
     Keep,
-    Older,
     Slot,
     Stored,
     cross,
@@ -27,7 +34,6 @@ from api.assignments.queries import (
     expose,
     exposure_event,
     keep,
-    read_older,
     read_stored,
 )
 from api.database import Database
@@ -35,16 +41,12 @@ from api.flags_in_force import FlagsInForce
 from api.problems import FieldError, Problem, not_found
 from causeway.assignment.evaluate import evaluate
 from causeway.assignment.evaluation import Entry, Evaluation
-from causeway.assignment.flags import Experiment, ExperimentRule, FlagSet
-from causeway.assignment.json_values import Json, unit_text
-from causeway.assignment.sticky import StickyRecord, assignment_key, record_key
+from causeway.assignment.flags import Experiment
+from causeway.assignment.json_values import Json
 from causeway.assignment.tracing import Trace
 
-TARGETING_KEY = "targetingKey"
-MAX_UNIT_LENGTH = 512
 WITHDRAWN = "variant_withdrawn"
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # Whoever is overtaken in one round knows in the next what the other one stored.
 _ROUNDS = 3
 
@@ -80,16 +82,6 @@ class Answer:
     exposure_logged: bool = False
 
 
-class Lookup(NamedTuple):
-    """Where something may be stored of a unit that an evaluation asks for by ``attribute`` and ``unit_id``."""
-
-    attribute: str
-    unit_id: str
-    slot: Slot
-    key: str
-    min_bucket_version: int
-
-
 @dataclass(slots=True)
 class Draft:
     """An answer in the making: what may be stored already, what the evaluation says, and what is to be stored."""
@@ -100,60 +92,6 @@ class Draft:
     evaluation: Evaluation = field(init=False)
     entries: list[tuple[Entry, Experiment, Slot]] = field(default_factory=list)
     wanted: dict[Slot, Keep] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Known:
-    """What is stored of the units of a group: in the slots of now, and under lower bucket versions."""
-
-    stored: dict[Slot, Stored] = field(default_factory=dict)
-    older: dict[Older, int] = field(default_factory=dict)
-
-    def records(self, lookups: Sequence[Lookup]) -> dict[str, StickyRecord]:
-        """What an evaluation is to know, as it asks for it."""
-        found: dict[tuple[str, str], dict[str, str]] = {}
-        for lookup in lookups:
-            stored = self.stored.get(lookup.slot)
-            if stored is not None:
-                found.setdefault(lookup[:2], {}).setdefault(lookup.key, stored.variant)
-            slot = lookup.slot
-            version = self.older.get((slot.experiment, slot.unit_attribute, slot.unit_id)) if self.older else None
-            if version is not None and version < lookup.min_bucket_version:
-                found.setdefault(lookup[:2], {})[assignment_key(slot.experiment, version)] = ""
-        return {record_key(*unit): StickyRecord(*unit, assignments) for unit, assignments in found.items()}
-
-
-class Reach:
-    """Which experiments the evaluation of a flag may look at: its own, and those of prerequisites and holdouts."""
-
-    def __init__(self, flags: FlagSet) -> None:
-        self.flags = flags
-        self._known: dict[str, Mapping[str, Experiment]] = {}
-
-    def experiments(self, key: str) -> Mapping[str, Experiment]:
-        """Experiments by key, that of the flag ``key`` among them; none if the flag is not an experiment's own."""
-        known = self._known.get(key)
-        if known is None:
-            known = self._found(key)
-            if known:
-                self._known[key] = known
-        return known
-
-    def _found(self, key: str) -> Mapping[str, Experiment]:
-        found: dict[str, Experiment] = {}
-        waiting, seen = [key], {key}
-        while waiting:
-            flag = self.flags.flags.get(waiting.pop())
-            for rule in flag.rules if flag is not None else ():
-                others = [needed.flag for needed in rule.prerequisites]
-                if isinstance(rule, ExperimentRule):
-                    experiment = rule.experiment
-                    found[experiment.key] = experiment
-                    others += [needed.flag for needed in experiment.prerequisites]
-                    others += [holdout.flag for holdout in experiment.holdouts]
-                waiting += [other for other in others if other not in seen]
-                seen |= set(others)
-        return found if key in found else {}
 
 
 class SpoiltDeclarationError(Exception):
@@ -180,7 +118,8 @@ class Assigning:
         """The answers to ``questions``, stored. A question that cannot be answered has its Problem."""
         reach = await self.reach(tenant)
         drafts = [self._drafted(tenant, reach, question) for question in questions]
-        known = await self._known(tenant, [draft for draft in drafts if isinstance(draft, Draft)])
+        lookups = [lookup for draft in drafts if isinstance(draft, Draft) for lookup in draft.lookups]
+        known = await read_known(self._database, tenant, lookups)
         before = frozenset(known.stored)
         judged = [self._judged(reach, draft, known) if isinstance(draft, Draft) else draft for draft in drafts]
         sound = [draft for draft in judged if isinstance(draft, Draft)]
@@ -196,7 +135,7 @@ class Assigning:
         draft = self._drafted(tenant, reach, question)
         if isinstance(draft, Exception):
             raise draft
-        known = await self._known(tenant, [draft])
+        known = await read_known(self._database, tenant, draft.lookups)
         trace = Trace()
         judged = self._judged(reach, draft, known, trace)
         if isinstance(judged, Problem):
@@ -209,17 +148,8 @@ class Assigning:
             if question.experiment in self._flags.spoilt(tenant):
                 return SpoiltDeclarationError(question.experiment)
             return not_found("experiment", question.experiment)
-        lookups = list(_lookups(experiments, question))
+        lookups = list(lookups_of(experiments, question.context, question.at))
         return Draft(question, experiments, lookups)
-
-    async def _known(self, tenant: str, drafts: Sequence[Draft]) -> Known:
-        lookups = [lookup for draft in drafts for lookup in draft.lookups]
-        known = Known(await read_stored(self._database, tenant, [lookup.slot for lookup in lookups]))
-        bound = [lookup for lookup in lookups if lookup.min_bucket_version]
-        if bound:
-            below = max(lookup.min_bucket_version for lookup in bound)
-            known.older = await read_older(self._database, tenant, [each.slot.unit_id for each in bound], below)
-        return known
 
     def _judged(self, reach: Reach, draft: Draft, known: Known, trace: Trace | None = None) -> Draft | Problem:
         """``draft`` with its evaluation and what it wants to have stored."""
@@ -234,7 +164,7 @@ class Assigning:
             experiment = draft.experiments[entry.experiment]
             if not is_storable(entry.unit_id):
                 return _unusable(entry)
-            slot = _slot(experiment, entry.unit_attribute, entry.unit_id, entry.window_start)
+            slot = slot_of(experiment, entry.unit_attribute, entry.unit_id, entry.window_start)
             draft.entries.append((entry, experiment, slot))
             # The variant belongs to the cluster; that the unit has it is stored as well.
             for each in {slot, slot._replace(unit_attribute=TARGETING_KEY, unit_id=question.unit_id)}:
@@ -279,7 +209,7 @@ class Assigning:
         for answer in answers:
             if answer.exposure_logged and answer.variant is not None:
                 question, experiment = answer.question, answer.experiment
-                slot = _slot(experiment, TARGETING_KEY, question.unit_id, answer.evaluation.window_start)
+                slot = slot_of(experiment, TARGETING_KEY, question.unit_id, answer.evaluation.window_start)
                 shown = {
                     "experiment": experiment.key,
                     "variant": answer.variant,
@@ -289,44 +219,6 @@ class Assigning:
                 exposures[exposure_event(slot, answer.variant)] = Exposure(question.unit_id, json.dumps(shown))
         if exposures:
             await expose(self._database, tenant, exposures)
-
-
-def is_storable(unit_id: str) -> bool:
-    """Whether ``unit_id`` is what the API takes as the id of a unit."""
-    return len(unit_id) <= MAX_UNIT_LENGTH and not unit_id.isspace() and _CONTROL.search(unit_id) is None
-
-
-def _lookups(experiments: Mapping[str, Experiment], question: Question) -> Iterator[Lookup]:
-    context = question.context
-    for experiment in experiments.values():
-        window = None
-        if experiment.window is not None:
-            try:
-                window = experiment.window.start(question.at)
-            except OverflowError:
-                continue
-        key = assignment_key(experiment.key, experiment.bucket_version, window)
-        for attribute, kept_under in _places(experiment):
-            unit_id = unit_text(context.get(attribute))
-            if unit_id and is_storable(unit_id):
-                slot = _slot(experiment, kept_under, unit_id, window)
-                yield Lookup(attribute, unit_id, slot, key, experiment.min_bucket_version)
-        if experiment.attribute != TARGETING_KEY:
-            slot = _slot(experiment, TARGETING_KEY, question.unit_id, window)
-            yield Lookup(f"unit of {experiment.attribute}", question.unit_id, slot, key, 0)
-
-
-def _places(experiment: Experiment) -> Iterator[tuple[str, str]]:
-    """By which attributes a unit is looked up, and as the unit of which attribute it was stored."""
-    yield experiment.attribute, experiment.attribute
-    if experiment.fallback_attribute is not None:
-        yield experiment.fallback_attribute, experiment.fallback_attribute
-        # Before it was known, the unit asked under its anonymous id.
-        yield experiment.fallback_attribute, TARGETING_KEY
-
-
-def _slot(experiment: Experiment, attribute: str, unit_id: str, window_start: datetime | None) -> Slot:
-    return Slot(experiment.key, experiment.bucket_version, attribute, unit_id, window_start or FOR_GOOD)
 
 
 def _unusable(entry: Entry) -> Problem:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from api.examples import shown
+from api.experiments.models import Plan
+
+_HASH = "0d5f5c6a41b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c"
 
 _SUMMARY: dict[str, Any] = {
     "experiment": "email_campaign",
@@ -14,7 +17,9 @@ _SUMMARY: dict[str, Any] = {
     "unit": "customer",
     "control": "none",
     "variants": {"none": 1.0, "mens": 1.0, "womens": 1.0},
-    "status": "ended",
+    "status": "running",
+    "version": 1,
+    "stage": "ended",
     "units": 64000,
     "gates_passed": True,
     "decision": "ship",
@@ -101,10 +106,61 @@ EXPERIMENT = shown(
             "covariates": ["recency", "history"],
             "segments": ["channel"],
             "decision_reasons": ["visit: the interval of the effect lies above zero"],
-            "declaration_hash": "0d5f5c6a",
+            "declaration_hash": _HASH,
+            "declared_in": "email_campaign.yaml",
+            "declaration": {"kind": "experiment", "key": "email_campaign", "tenant": "demo", "unit": "customer"},
+            "life_cycle": [{"status": "running", "version": 1, "at": "2024-01-01T09:00:00Z"}],
         }
     }
 )
+
+_REGISTERED: dict[str, Any] = {
+    "experiment": "checkout",
+    "status": "draft",
+    "version": 1,
+    "declaration": {"kind": "experiment", "key": "checkout", "tenant": "demo", "unit": "customer", "status": "draft"},
+    "declaration_hash": _HASH,
+    "declared_in": None,
+    "declared_at": "2025-01-31T12:00:00Z",
+    "life_cycle": [{"status": "draft", "version": 1, "at": "2025-01-31T12:00:00Z"}],
+}
+_PLAN: dict[str, Any] = {
+    "experiment": "checkout",
+    "action": "change",
+    "changes": [{"path": "variants.on", "before": 1.0, "after": 3.0}],
+    "problems": [
+        {
+            "location": ["body", "variants"],
+            "code": "frozen",
+            "message": "cannot change while the experiment is running; raise version above 1 to do it all the same",
+        }
+    ],
+}
+_ETAG = {"ETag": {"description": "Changes with the declaration.", "schema": {"type": "string"}}}
+_WRONG: dict[int | str, dict[str, Any]] = {
+    409: {"description": "It does not fit what is in force, or a file declares it: see errors and detail."}
+}
+
+_PLANNED = shown({"a plan": _PLAN})[200]["content"]["application/json"]
+CREATED: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The plan of a dry run.", "model": Plan, "content": {"application/json": _PLANNED}},
+    201: {
+        "description": "It is in force.",
+        "headers": {**_ETAG, "Location": {"description": "Path of the experiment.", "schema": {"type": "string"}}},
+        "content": shown({"an experiment": _REGISTERED})[200]["content"],
+    },
+    **_WRONG,
+}
+CHANGED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "It is in force; or, of a dry run, the plan.",
+        "headers": _ETAG,
+        "content": shown({"an experiment": _REGISTERED, "a plan": _PLAN})[200]["content"],
+    },
+    **_WRONG,
+    412: {"description": "It was changed since the ETag in If-Match was read."},
+    428: {"description": "If-Match is missing."},
+}
 RESULTS: dict[int | str, dict[str, Any]] = {
     **shown({"results": _RESULTS, "withheld": _WITHHELD}),
     304: {"description": "Nothing has changed since the answer whose ETag was sent as If-None-Match."},

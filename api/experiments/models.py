@@ -7,8 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from api.problems import FieldError
+
 FilterText = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
+Status = Literal["draft", "running", "paused", "stopped", "archived"]
 ResultStatus = Literal["ok", "no_units", "too_few_units", "zero_variance", "no_covariates", "not_estimable", "withheld"]
 
 
@@ -24,6 +27,14 @@ class ResultFilter(BaseModel):
     method: FilterText | None = Field(default=None, description="Only this method.")
 
 
+class LifeCycleStep(BaseModel):
+    """When an experiment came to a status and version."""
+
+    status: Status
+    version: int
+    at: datetime
+
+
 class ExperimentSummary(BaseModel):
     """An experiment as declared, and where it stands."""
 
@@ -34,7 +45,11 @@ class ExperimentSummary(BaseModel):
     unit: str
     control: str
     variants: dict[str, float] = Field(description="Weight of each variant.")
-    status: str = Field(description="pending (declared, not materialised yet), not_started, running or ended.")
+    status: Status = Field(description="Where it is in its life cycle.")
+    version: int = Field(description="Raised when what decides the variants changes while it runs.")
+    stage: Literal["pending", "not_started", "running", "ended"] = Field(
+        description="Where its results are: pending (nothing materialised yet), or by its first and last day."
+    )
     units: int | None = Field(description="Units assigned; null while pending.")
     gates_passed: bool | None = Field(description="Whether every blocking check passed; null while pending.")
     decision: str | None
@@ -51,7 +66,40 @@ class Experiment(ExperimentSummary):
     covariates: list[str]
     segments: list[str]
     decision_reasons: list[Any]
+    declaration_hash: str = Field(description="Of the declaration; the ETag is made of it.")
+    declared_in: str | None = Field(description="The file that declares it; null: it was declared over HTTP.")
+    declaration: dict[str, Any] = Field(description="The whole declaration, with every default filled in.")
+    life_cycle: list[LifeCycleStep] = Field(description="Every status and version that it had, oldest first.")
+
+
+class RegisteredExperiment(BaseModel):
+    """An experiment as it came into force."""
+
+    experiment: str = Field(description="Key of the experiment.")
+    status: Status
+    version: int
+    declaration: dict[str, Any] = Field(description="The whole declaration, with every default filled in.")
     declaration_hash: str
+    declared_in: str | None
+    declared_at: datetime
+    life_cycle: list[LifeCycleStep]
+
+
+class Difference(BaseModel):
+    """One value that would be another."""
+
+    path: str = Field(examples=["variants.on"])
+    before: Any = Field(description="Null if there is none.")
+    after: Any = Field(description="Null if there would be none.")
+
+
+class Plan(BaseModel):
+    """What a write would do, had it not been a dry run."""
+
+    experiment: str
+    action: Literal["create", "change", "none"]
+    changes: list[Difference]
+    problems: list[FieldError] = Field(description="What keeps it from being done; empty if nothing does.")
 
 
 class ExperimentPage(BaseModel):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from api.database import ReadSession, as_tenant
+from api.database import NotMaterialised, ReadSession, TenantQuery, as_tenant
 from api.experiments.models import Experiment, ExperimentPage, ResultFilter
 from api.pages import cursor_after, key_before
 from api.problems import not_found
 
-# A declared experiment is shown before anything was materialised for it; its status is then "pending".
+# A declared experiment is shown before anything was materialised for it; its stage is then "pending".
 _SUMMARY = """
     declared.key as experiment,
     declared.declaration ->> 'name' as name,
@@ -16,12 +16,14 @@ _SUMMARY = """
     declared.declaration ->> 'unit' as unit,
     declared.declaration ->> 'control' as control,
     declared.declaration -> 'variants' as variants,
+    coalesce(declared.declaration ->> 'status', 'running') as status,
+    coalesce((declared.declaration ->> 'version')::bigint, 1) as version,
     case
         when served.gates_passed is null then 'pending'
         when served.starts_on > current_date then 'not_started'
         when served.ends_on < current_date then 'ended'
         else 'running'
-    end as status,
+    end as stage,
     served.units,
     served.gates_passed,
     served.decision,
@@ -31,35 +33,66 @@ _SUMMARY = """
     served.computed_at
 """
 
-_DECLARED = """
-    registry.experiments as declared
-    left join serving.experiments as served
-        on served.tenant_id = declared.tenant_id and served.experiment = declared.key
-    where declared.tenant_id = $1
+_SERVED = "serving.experiments"
+# Experiments can be declared before the pipeline has run for the first time, which is when that table comes to be.
+_NOTHING_SERVED = """(
+    select
+        null::text as tenant_id, null::text as experiment, null::bigint as units, null::boolean as gates_passed,
+        null::text as decision, null::jsonb as decision_reasons, null::date as starts_on, null::date as ends_on,
+        null::timestamptz as computed_at
+    where false
+)"""
+
+LIFE_CYCLE = """
+    select coalesce(json_agg(json_build_object('status', status, 'version', version, 'at', at) order by at), '[]')
+    from registry.life_cycle
+    where tenant_id = $1 and experiment = $2
 """
 
-PAGE = as_tenant(
-    f"""
-    select coalesce(json_agg(page order by page.experiment), '[]') as experiments
-    from (select {_SUMMARY} from {_DECLARED} and declared.key > $2 order by declared.key limit $3) as page
-    """
-)
 
-EXPERIMENT = as_tenant(
-    f"""
-    select row_to_json(found) as body
-    from (
-        select
-            {_SUMMARY},
-            declared.declaration -> 'metrics' as metrics,
-            coalesce(declared.declaration -> 'covariates', '[]') as covariates,
-            coalesce(declared.declaration -> 'segments', '[]') as segments,
-            coalesce(served.decision_reasons, '[]') as decision_reasons,
-            declared.declaration_hash
-        from {_DECLARED} and declared.key = $2
-    ) as found
+def _declared(served: str) -> str:
+    return f"""
+        registry.experiments as declared
+        left join {served} as served
+            on served.tenant_id = declared.tenant_id and served.experiment = declared.key
+        where declared.tenant_id = $1
     """
-)
+
+
+def _page(served: str) -> TenantQuery:
+    return as_tenant(
+        f"""
+        select coalesce(json_agg(page order by page.experiment), '[]') as experiments
+        from (
+            select {_SUMMARY} from {_declared(served)} and declared.key > $2 order by declared.key limit $3
+        ) as page
+        """
+    )
+
+
+def _experiment(served: str) -> TenantQuery:
+    return as_tenant(
+        f"""
+        select row_to_json(found) as body
+        from (
+            select
+                {_SUMMARY},
+                declared.declaration -> 'metrics' as metrics,
+                coalesce(declared.declaration -> 'covariates', '[]') as covariates,
+                coalesce(declared.declaration -> 'segments', '[]') as segments,
+                coalesce(served.decision_reasons, '[]') as decision_reasons,
+                declared.declaration_hash,
+                declared.declared_in,
+                declared.declaration,
+                ({LIFE_CYCLE}) as life_cycle
+            from {_declared(served)} and declared.key = $2
+        ) as found
+        """
+    )
+
+
+PAGE, PAGE_OF_DECLARED = _page(_SERVED), _page(_NOTHING_SERVED)
+EXPERIMENT, EXPERIMENT_AS_DECLARED = _experiment(_SERVED), _experiment(_NOTHING_SERVED)
 
 # Rows that contradict a closed gate are left out: a withheld effect is never shown as a number.
 RESULTS = as_tenant(
@@ -182,7 +215,7 @@ RESULTS = as_tenant(
 async def page_of_experiments(session: ReadSession, cursor: str | None, limit: int) -> ExperimentPage:
     """Up to ``limit`` experiments in the order of their keys, from ``cursor`` on."""
     # One more than is shown, to know whether there is a next page.
-    text = await session.fetch_value(PAGE, key_before(cursor), limit + 1)
+    text = await _served_or_declared(session, PAGE, PAGE_OF_DECLARED, key_before(cursor), limit + 1)
     page = ExperimentPage.model_validate_json(f'{{"experiments": {text}, "next": null}}')
     if len(page.experiments) <= limit:
         return page
@@ -192,7 +225,7 @@ async def page_of_experiments(session: ReadSession, cursor: str | None, limit: i
 
 async def experiment_of(session: ReadSession, key: str) -> Experiment:
     """The experiment ``key``; Problem 404 if the tenant has declared none such."""
-    text = await session.fetch_value(EXPERIMENT, key)
+    text = await _served_or_declared(session, EXPERIMENT, EXPERIMENT_AS_DECLARED, key)
     if text is None:
         raise not_found("experiment", key)
     return Experiment.model_validate_json(text)
@@ -203,4 +236,14 @@ async def results_of(session: ReadSession, key: str, chosen: ResultFilter) -> st
     text: str | None = await session.fetch_value(RESULTS, key, chosen.metric, chosen.segment, chosen.method)
     if text is None:
         raise not_found("experiment", key)
+    return text
+
+
+async def _served_or_declared(
+    session: ReadSession, served: TenantQuery, declared: TenantQuery, *arguments: object
+) -> str | None:
+    try:
+        text: str | None = await session.fetch_value(served, *arguments)
+    except NotMaterialised:
+        text = await session.fetch_value(declared, *arguments)
     return text

@@ -37,7 +37,7 @@ def test_an_experiment_is_shown_as_declared_and_as_served(acme):
     assert (body["experiment"], body["name"], body["control"]) == ("open", "Experiment open", "off")
     assert body["variants"] == {"off": 1, "on": 1}
     assert [metric["key"] for metric in body["metrics"]] == ["visit", "spend"]
-    assert (body["status"], body["units"], body["gates_passed"], body["decision"]) == (
+    assert (body["stage"], body["units"], body["gates_passed"], body["decision"]) == (
         "running",
         2000,
         True,
@@ -48,13 +48,14 @@ def test_an_experiment_is_shown_as_declared_and_as_served(acme):
 
 def test_a_declared_experiment_is_pending_until_it_is_materialised(acme):
     body = acme.get("/v1/experiments/fresh").json()
-    assert (body["status"], body["units"], body["decision"]) == ("pending", None, None)
+    assert (body["stage"], body["units"], body["decision"]) == ("pending", None, None)
+    assert (body["status"], body["version"]) == ("running", 1)
     body = results(acme, "fresh")
     assert (body["status"], body["gates"], body["results"]) == ("pending", {"passed": None, "closed": []}, [])
 
 
 @pytest.mark.parametrize(
-    ("starts_on", "ends_on", "status"),
+    ("starts_on", "ends_on", "stage"),
     [
         (None, None, "running"),
         ("2024-01-01", "2199-01-01", "running"),
@@ -62,13 +63,13 @@ def test_a_declared_experiment_is_pending_until_it_is_materialised(acme):
         ("2199-01-01", None, "not_started"),
     ],
 )
-def test_an_experiment_runs_from_its_first_day_to_its_last(acme, world, starts_on, ends_on, status):
+def test_an_experiment_runs_from_its_first_day_to_its_last(acme, world, starts_on, ends_on, stage):
     world.execute(
         "update serving.experiments set starts_on = %s, ends_on = %s where experiment = 'broken'",
         starts_on,
         ends_on,
     )
-    assert acme.get("/v1/experiments/broken").json()["status"] == status
+    assert acme.get("/v1/experiments/broken").json()["stage"] == stage
 
 
 def test_results_are_the_rows_of_the_table_with_the_primary_metric_first(acme):

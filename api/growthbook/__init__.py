@@ -1,0 +1,1 @@
+"""What GrowthBook's SDKs ask for, so that they work against this API unchanged."""

@@ -1,0 +1,1 @@
+"""Evaluation of flags in the words of OFREP, OpenFeature's remote evaluation protocol."""
