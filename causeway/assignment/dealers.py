@@ -120,14 +120,13 @@ class UnleashDealer:
         self.seed = seed
         # Shares such as 0.29 are a hair below their percentage.
         self.percentage = round(_share(coverage) * 100, 6)
-        own = weights is not None and abs(math.fsum(weights) - 1) > _ROUNDING
-        if own and any(weight != int(weight) for weight in weights or ()):
-            raise ValueError("Unleash's weights are shares of 1 or whole numbers")
-        self.ends = (
-            tuple(accumulate(int(weight) for weight in _checked(variants, weights)))
-            if own
-            else _integer_ends(variants, weights, _UNLEASH_TOTAL)
-        )
+        own = _checked(variants, weights)
+        if own and abs(math.fsum(own) - 1) > _ROUNDING:
+            if any(weight != int(weight) for weight in own):
+                raise ValueError("Unleash's weights are shares of 1 or whole numbers")
+            self.ends = tuple(accumulate(int(weight) for weight in own))
+        else:
+            self.ends = _integer_ends(variants, weights, _UNLEASH_TOTAL)
         self.total = self.ends[-1] if self.ends else 0
 
     def __call__(self, unit: str, /) -> Draw:

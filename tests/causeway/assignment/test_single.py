@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from causeway.assignment.evaluate import Assignment, UnusableUnitError, assign
+from causeway.assignment.single import Assignment, UnusableUnitError, assign
 from causeway.declarations.reading import read_declaration
 
 
