@@ -82,7 +82,7 @@ def _instant(value: object) -> dt.datetime:
     if isinstance(found, dt.datetime) and found.tzinfo is not None:
         with suppress(OverflowError):
             return found.astimezone(dt.UTC)
-    shown = repr(value)[:80]
+    shown = str(value) if isinstance(value, dt.date) else repr(value)[:80]
     raise PydanticCustomError("not_an_instant", "{shown} is not a time such as 2026-01-31T08:00:00Z", {"shown": shown})
 
 

@@ -63,7 +63,34 @@ tenant: pharma
 simulate: {world: pharma, seed: 7, scale: 0.1}
 """
 
-ALL = (CAMPAIGN, STUDY, FEATURE, SOURCE)
+FLAG = """\
+kind: flag
+key: banner
+type: boolean
+default: false
+rules: [{id: germans, if: {country: DE}, coverage: 0.5, value: true}]
+"""
+
+LAYER = """\
+kind: layer
+key: home
+unit: customer
+allocations: [{experiment: email_campaign, from: 0, to: 5000}]
+"""
+
+SAVED_GROUP = """\
+kind: saved_group
+key: testers
+values: [a, 7]
+"""
+
+EVENT_TYPE = """\
+kind: event_type
+key: purchase
+schema: {type: object, properties: {amount: {type: number}}}
+"""
+
+ALL = (CAMPAIGN, STUDY, FEATURE, SOURCE, FLAG, LAYER, SAVED_GROUP, EVENT_TYPE)
 
 
 def experiment(text: str = CAMPAIGN) -> ExperimentDeclaration:
