@@ -23,8 +23,10 @@ from api.authentication import AuthenticationMiddleware, Authenticator
 from api.bodies import BodyMiddleware
 from api.database import Database
 from api.description import VERSION, describe
+from api.events.ingestion import Ingestion
 from api.fast_routes import FastRoutesMiddleware
 from api.flags_in_force import FlagsInForce
+from api.growthbook.endpoints import GrowthBook
 from api.ofrep.endpoints import Ofrep
 from api.ofrep.evaluating import Evaluating
 from api.operations.metrics import Metrics, MetricsMiddleware
@@ -36,20 +38,26 @@ def create_app(settings: Settings) -> FastAPI:
     database = Database(settings)
     answers = Answers(settings.answer_lifetime)
     flags = FlagsInForce(database, settings.flags_lifetime, settings.listen_retry)
+    ingestion = Ingestion(database, lifetime=settings.flags_lifetime, most_waiting=settings.events_waiting)
     assigning = Assigning(database, flags)
     assignments = Assignments(assigning, settings.assignments_waiting)
     evaluating = Evaluating(database, assigning, assignments.committer, settings.assignments_waiting)
-    fast_routes = (*assignments.routes, *Ofrep(evaluating).routes)
+    fast_routes = (*assignments.routes, *Ofrep(evaluating).routes, *GrowthBook(flags).routes)
     metrics = Metrics(answers)
 
     def linked(is_linked: bool) -> None:
         answers.linked(is_linked)
         flags.linked(is_linked)
+        ingestion.event_types.linked(is_linked)
+
+    def declared(tenant: str) -> None:
+        flags.changed(tenant)
+        ingestion.event_types.changed(tenant)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await database.open()
-        heard = {kept_answers.CHANNEL: answers.published, flags_in_force.CHANNEL: flags.changed}
+        heard = {kept_answers.CHANNEL: answers.published, flags_in_force.CHANNEL: declared}
         listening = asyncio.create_task(database.listen(heard, on_link=linked))
         try:
             yield
@@ -75,6 +83,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.database = database
     app.state.answers = answers
     app.state.flags = flags
+    app.state.ingestion = ingestion
     app.state.metrics = metrics
     # The last one added sees a request first: it is counted, authenticated, and given what was kept for it.
     app.add_middleware(FastRoutesMiddleware, routes=fast_routes)

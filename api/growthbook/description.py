@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from api.growthbook.models import Payload
+from api.growthbook.models import SdkPayload
 
-MODELS: tuple[type[BaseModel], ...] = (Payload,)
+MODELS: tuple[type[BaseModel], ...] = (SdkPayload,)
 
 _EXAMPLE: dict[str, Any] = {
     "status": 200,
@@ -31,7 +31,7 @@ _EXAMPLE: dict[str, Any] = {
         },
     },
     "savedGroups": {},
-    "left_out": ["price_test"],
+    "left_out": {"price_test": "uses the hasher planout"},
 }
 
 FEATURES: dict[str, Any] = {
@@ -64,7 +64,7 @@ FEATURES: dict[str, Any] = {
             "headers": {"ETag": {"description": "Changes with the payload.", "schema": {"type": "string"}}},
             "content": {
                 "application/json": {
-                    "schema": {"$ref": "#/components/schemas/Payload"},
+                    "schema": {"$ref": "#/components/schemas/SdkPayload"},
                     "examples": {"two_features": {"summary": "two features", "value": _EXAMPLE}},
                 }
             },

@@ -7,12 +7,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 
-class Payload(BaseModel):
+class SdkPayload(BaseModel):
     """Features by their key, in GrowthBook's form, and the saved groups that their conditions name."""
 
     status: Literal[200]
     features: dict[str, Any]
     savedGroups: dict[str, Any] = Field(default_factory=dict)
-    left_out: list[str] = Field(
-        description="Flags and experiments that are not among the features, because no SDK could find their variants."
+    left_out: dict[str, str] = Field(
+        description="Flags and experiments that are not among the features, as no SDK could find their variants; each "
+        "with the reason."
     )

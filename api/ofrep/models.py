@@ -33,8 +33,8 @@ class EvaluationSuccess(BaseModel):
         default=None, description="Of the type that the flag is declared with; left out where it is null."
     )
     reason: Reason = Field(
-        description="SPLIT: by the unit's hash, or its stored assignment; TARGETING_MATCH: by a rule; STATIC: the flag "
-        "has no rules; DISABLED: switched off, its default holds; UNKNOWN: no rule matched, its default holds."
+        description="SPLIT: by the unit's hash, or its stored assignment; TARGETING_MATCH: by a rule; STATIC: the same "
+        "for every unit; DISABLED: switched off, its default holds; UNKNOWN: no rule matched, its default holds."
     )
     variant: str = Field(description='The variant, else the rule that matched, else "default".')
     metadata: Metadata = Field(
