@@ -14,7 +14,7 @@ from typing import Literal
 
 from causeway.assignment.conditions import Test, compile_with_groups
 from causeway.assignment.dealers import Dealer
-from causeway.assignment.hashers import DEFAULT_HASHER, HASHERS
+from causeway.assignment.hashers import DEFAULT_HASHER, hasher_named
 from causeway.assignment.hashing import Range
 from causeway.assignment.json_values import Json
 from causeway.assignment.operators import Groups, members_of
@@ -53,7 +53,7 @@ class Filter:
     position: Callable[[str], float] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "position", HASHERS[self.hasher].position(self.seed))
+        object.__setattr__(self, "position", hasher_named(self.hasher).position(self.seed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +203,7 @@ class Experiment:
     def deal_with(self, weights: Sequence[float] | None, coverage: float) -> Dealer:
         """The dealer of this experiment's variants under other weights or another coverage."""
         seed = self.key if self.seed is None else self.seed
-        return HASHERS[self.hasher].dealer(seed, len(self.variants), weights, coverage, self.ranges)
+        return hasher_named(self.hasher).dealer(seed, len(self.variants), weights, coverage, self.ranges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +227,7 @@ class ForceRule:
     test: Test | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        HASHERS[self.hasher]
+        hasher_named(self.hasher)
         object.__setattr__(self, "test", None if self.condition is None else compile_with_groups(self.condition))
 
 
@@ -273,7 +273,7 @@ def _admission(rule: Rule, flag: str) -> Callable[[str], bool] | None:
     """What says whether a unit is in a rule's share of the units; None if the rule takes everybody."""
     if not isinstance(rule, ForceRule) or (rule.coverage is None and rule.range is None):
         return None
-    hasher, seed = HASHERS[rule.hasher], rule.seed or flag
+    hasher, seed = hasher_named(rule.hasher), rule.seed or flag
     if rule.range is not None:
         (start, end), position = rule.range, hasher.position(seed)
         return lambda unit: start <= position(unit) < end

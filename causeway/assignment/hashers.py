@@ -129,3 +129,10 @@ HASHERS: Mapping[str, Hasher] = {
     "posthog": TwoDraws("posthog", PostHogDealer, posthog_hash),
     "planout": TwoDraws("planout", PlanOutDealer, planout_uniform),
 }
+
+
+def hasher_named(name: str) -> Hasher:
+    """Raises ValueError for a name that there is no hasher of."""
+    if name not in HASHERS:
+        raise ValueError(f"there is no hasher {name}; there are {', '.join(HASHERS)}")
+    return HASHERS[name]

@@ -44,7 +44,7 @@ def test_normalised_numbers_are_those_of_unleashs_tests(
 
 
 def test_rollouts_are_those_of_posthogs_tests() -> None:
-    """PostHog's `test_simple_flag_consistency`, common to its libraries: 45 % of simple-flag, the first ids of 1,000."""
+    """PostHog's `test_simple_flag_consistency`, the first ids: 45 % of simple-flag."""
     expected = "0110100101" + "0110100011" + "0100101100" + "0111100010"[:8]
     found = "".join(str(int(posthog_hash("simple-flag", f"distinct_id_{number}") <= 0.45)) for number in range(38))
     assert found == expected
