@@ -214,6 +214,8 @@ class Database:
             "timezone": "UTC",
             # The queries are short: compiling one takes longer than running it.
             "jit": "off",
+            # The size of a group decides how it is best joined, and a group has one row or thousands.
+            "plan_cache_mode": "auto" if read_only else "force_custom_plan",
         }
 
 

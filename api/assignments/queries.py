@@ -76,19 +76,25 @@ class Exposure(NamedTuple):
     properties: str
 
 
+# Slot by slot through the key, whatever the planner thinks of the size of a table that grows all the time.
 STORED = as_tenant(
     """
-    select stored.experiment, stored.bucket_version, stored.unit_attribute, stored.unit_id, stored.window_start,
-        stored.variant, stored.assigned_at, stored.source, stored.policy_version
+    select stored.*
     from unnest($2::text[], $3::bigint[], $4::text[], $5::text[], $6::timestamptz[])
         as asked (experiment, bucket_version, unit_attribute, unit_id, window_start)
-    join raw.sticky_assignments as stored on
-        stored.tenant_id = $1
-        and stored.experiment = asked.experiment
-        and stored.bucket_version = asked.bucket_version
-        and stored.unit_attribute = asked.unit_attribute
-        and stored.unit_id = asked.unit_id
-        and stored.window_start = asked.window_start
+    cross join lateral (
+        select experiment, bucket_version, unit_attribute, unit_id, window_start,
+            variant, assigned_at, source, policy_version
+        from raw.sticky_assignments as kept
+        where
+            kept.tenant_id = $1
+            and kept.experiment = asked.experiment
+            and kept.bucket_version = asked.bucket_version
+            and kept.unit_attribute = asked.unit_attribute
+            and kept.unit_id = asked.unit_id
+            and kept.window_start = asked.window_start
+        limit 1
+    ) as stored
     """
 )
 
