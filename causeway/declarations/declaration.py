@@ -60,6 +60,12 @@ def _printable(value: str) -> str:
     return value
 
 
+def _without_null(value: str) -> str:
+    if "\0" in value:
+        raise PydanticCustomError("null_character", "has a null character in it")
+    return value
+
+
 def _not_only_dots(value: str) -> str:
     # A key stands in URLs and file names, where "." and ".." mean something else.
     if not value.strip("."):
@@ -90,7 +96,7 @@ Text = Annotated[
 called 0.
 """
 
-Prose = Annotated[str, Strict(), StringConstraints(max_length=10_000)]
+Prose = Annotated[str, Strict(), StringConstraints(max_length=10_000), AfterValidator(_without_null)]
 
 Key = Annotated[
     str,

@@ -171,6 +171,14 @@ class TestExperiment:
         usual, other = (dealt(flag_set([experiment(order=order)]), "checkout") for order in ([], ["new", "old"]))
         assert all({usual[unit], other[unit]} == {"old", "new"} for unit in units())
 
+    def test_equal_weights_are_planouts_uniform_choice(self) -> None:
+        equal, unequal = (
+            flag_set([experiment(hasher="planout", variants={"old": 1, "new": weight})]) for weight in (1, 1.0001)
+        )
+        number = int(hashlib.sha1(b"checkout.unit-0").hexdigest()[:15], 16)
+        assert ask(equal, "checkout").variant == ("old", "new")[number % 2]
+        assert dealt(equal, "checkout") != dealt(unequal, "checkout")
+
 
 class TestLayer:
     def test_no_unit_is_in_two_experiments_of_a_layer(self) -> None:
@@ -218,6 +226,8 @@ class TestHoldout:
                 assert (answer.status == "holdout") == (group == "old")
                 assert answer.holdout == ("h" if group == "old" else None)
             assert ask(flags, "other", unit).in_experiment
+        assert {ask(flags, "h", unit).is_holdout for unit, group in groups.items() if group is not None} == {True}
+        assert not ask(flags, "a").is_holdout
 
     def test_over_one_experiment_leaves_the_others_alone(self) -> None:
         flags, groups = self.held(experiments=["a"])
