@@ -32,6 +32,8 @@ class Settings:
     listen_retry: float = 1.0
     # Requests for an assignment that may wait at one time; the next is told to come again.
     assignments_waiting: int = 512
+    # Events that may be in memory at one time, some two kilobytes each, before senders are told to come again.
+    events_waiting: int = 20_000
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:

@@ -1,170 +1,253 @@
-"""How events are stored: each once, and those that cannot be, in quarantine with the reason."""
+"""How events are stored: each once, by its source and id, and what is no event in quarantine with the reason."""
 
 from __future__ import annotations
 
-import json
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
 
-from pydantic import ValidationError
+import asyncpg
 
 from api.database import WriteSession
-from api.events.models import BatchOutcome, Event, EventOutcome
+from api.events.judging import Event, Judged, Refusal
 
-# The pipeline sees this source on what came in without a usable one.
-UNKNOWN_SOURCE = "api"
+# How long the events of a batch wait for another transaction that is storing the same ids: together, and then, when
+# that was too long, each part of them, until the time of all is over and the rest is to be sent again.
+_WAIT = "400ms"
+_WAIT_OF_A_PART = "40ms"
+_SECONDS_OF_ALL = 2.0
 
-INSERT_EVENTS = """
-insert into raw.events (tenant_id, source, event_id, type, unit_id, occurred_at, sent_at, properties)
-select $1, source, event_id, type, unit_id, occurred_at, sent_at, properties::jsonb
-from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::text[])
-    as event (source, event_id, type, unit_id, occurred_at, sent_at, properties)
-on conflict do nothing
+_EVENTS = """
+    insert into raw.events (
+        tenant_id, source, event_id, type, unit_id, occurred_at, sent_at, properties, retention_days, schema_version,
+        first_received_at
+    )
+    select $1, source, event_id, type, unit_id, occurred_at, sent_at, properties::jsonb, retention_days, schema_version,
+        first_received_at
+    from unnest(
+        $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::text[], $9::int[],
+        $10::bigint[], $11::timestamptz[]
+    ) as event (
+        source, event_id, type, unit_id, occurred_at, sent_at, properties, retention_days, schema_version,
+        first_received_at
+    )
 """
 
-INSERT_QUARANTINE = """
-insert into raw.quarantine (tenant_id, source, row_number, code, reason, record)
-select $1, source, row_number, code, reason, record
-from unnest($2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[])
-    as refused (source, row_number, code, reason, record)
+# Fails if any of the ids is taken. Nearly every batch is new as a whole, and to insert without having to find out which
+# ones are costs half.
+STORE_ALL = f"""
+    with stored as ({_EVENTS})
+    insert into raw.event_keys (tenant_id, source, event_id, body_hash)
+    select $1, source, event_id, body_hash
+    from unnest($2::text[], $3::text[], $12::bytea[]) as event (source, event_id, body_hash)
 """
 
+CLAIM = """
+    with fresh as (
+        insert into raw.event_keys (tenant_id, source, event_id, body_hash)
+        select $1, source, event_id, body_hash
+        from unnest($2::text[], $3::text[], $4::bytea[]) as event (source, event_id, body_hash)
+        on conflict do nothing
+        returning source, event_id
+    )
+    select array_agg(source) as sources, array_agg(event_id) as ids from fresh
+"""
 
-@dataclass(frozen=True)
-class Refusal:
-    """An event that was not as described. ``record`` is the event itself, as JSON text."""
+STANDING = """
+    select array_agg(asked.source) as sources, array_agg(asked.event_id) as ids, array_agg(body_hash) as hashes
+    from unnest($2::text[], $3::text[]) as asked (source, event_id)
+    cross join lateral (
+        select body_hash from raw.event_keys
+        where tenant_id = $1 and source = asked.source and event_id = asked.event_id
+        -- One look into the index for each, however many keys there are.
+        offset 0
+    ) as standing
+"""
+
+QUARANTINE = """
+    insert into raw.quarantine (
+        tenant_id, source, event_id, type, row_number, code, reason, record, schema_version, retention_days,
+        content_type
+    )
+    select $1, source, event_id, type, row_number, code, reason, record, schema_version, retention_days, $11
+    from unnest(
+        $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::bigint[], $10::int[]
+    ) as refused (source, event_id, type, row_number, code, reason, record, schema_version, retention_days)
+"""
+
+WAIT = "select set_config('lock_timeout', $2, true) where $1::text is not null"
+
+Key = tuple[str, str]
+
+
+class Outcome(NamedTuple):
+    """What became of one event."""
 
     position: int
-    source: str
     id: str | None
-    code: str
-    reason: str
-    record: str
+    outcome: str
+    code: str | None = None
+    reason: str | None = None
 
 
-class _SomeWereThere(Exception):
-    """Not every event of the part was new, so which ones must be found out."""
+class SomeAreThere(Exception):
+    """Not every event of the batch is new, or another transaction is storing one of them: to be found out with care."""
 
 
-def judge(batch: Sequence[object]) -> tuple[dict[int, Event], list[Refusal]]:
-    """The events of ``batch`` by their position, and the refusals of those that are not events."""
-    events: dict[int, Event] = {}
-    refusals: list[Refusal] = []
-    for position, candidate in enumerate(batch):
+@dataclass
+class _Claims:
+    """Whose ids are new, and whose another transaction held for too long."""
+
+    fresh: list[Event] = field(default_factory=list)
+    undecided: list[Event] = field(default_factory=list)
+
+
+async def store_new(session: WriteSession, judged: Judged) -> list[Outcome]:
+    """Store the events of ``judged`` if all are new; SomeAreThere, and nothing is stored, if not."""
+    first, others = _first_of_each(judged.events)
+    if first:
+        await session.fetch_row(WAIT, _WAIT)
         try:
-            events[position] = Event.model_validate(candidate)
-        except ValidationError as error:
-            refusals.append(_refusal(position, candidate, error))
-    return events, refusals
-
-
-async def store(session: WriteSession, batch: Sequence[object]) -> BatchOutcome:
-    """Store ``batch``; what became of each event. Of events with equal source and id the first counts."""
-    events, refusals = judge(batch)
-    first: dict[tuple[str, str], int] = {}
-    for position, event in events.items():
-        first.setdefault((event.source, event.id), position)
-    # In one order everywhere: two batches with the same events wait for each other and never in a circle.
-    new = await _insert(session, [(first[identity], events[first[identity]]) for identity in sorted(first)])
-    if refusals:
-        await _quarantine(session, refusals)
-
-    outcomes = [
-        EventOutcome(position=position, id=event.id, outcome="accepted" if position in new else "duplicate")
-        for position, event in events.items()
+            await session.insert(STORE_ALL, *_columns(first, ()), [event.body_hash for event in first])
+        except (asyncpg.UniqueViolationError, asyncpg.LockNotAvailableError):
+            raise SomeAreThere from None
+    known = {(event.source, event.id): event.body_hash for event in first}
+    return [
+        *(Outcome(event.position, event.id, "accepted") for event in first),
+        *(_of_known(event, known[event.source, event.id]) for event in others),
     ]
-    outcomes += [
-        EventOutcome(
-            position=refused.position,
-            id=refused.id,
-            outcome="invalid",
-            code=refused.code,
-            reason=refused.reason,
-        )
-        for refused in refusals
-    ]
-    outcomes.sort(key=lambda outcome: outcome.position)
-    return BatchOutcome(accepted=len(new), duplicate=len(events) - len(new), invalid=len(refusals), events=outcomes)
 
 
-async def _insert(session: WriteSession, part: Sequence[tuple[int, Event]]) -> set[int]:
-    """Insert ``part``; the positions of the events that were new.
+async def store_with_care(
+    session: WriteSession, judged: Judged, first_received_at: Sequence[datetime] = ()
+) -> list[Outcome]:
+    """Store those events of ``judged`` that are new, and tell the others apart.
 
-    This role may not read what it inserts, so an insertion only says how many rows it added. Where that is
-    neither all nor none, it is undone and each half is tried: a batch that is wholly new, or wholly old,
-    takes one statement.
+    ``first_received_at``, by position, is when they came before, if they were refused then.
     """
+    first, others = _first_of_each(judged.events)
+    claims = _Claims()
+    await _claim(session, first, claims, _WAIT, time.monotonic() + _SECONDS_OF_ALL)
+    fresh, undecided = _keys(claims.fresh), _keys(claims.undecided)
+    if claims.fresh:
+        arrivals = [first_received_at[event.position] for event in claims.fresh] if first_received_at else ()
+        await session.insert(_EVENTS, *_columns(claims.fresh, arrivals))
+    known: dict[Key, bytes | None] = {(event.source, event.id): event.body_hash for event in claims.fresh}
+    known |= await _standing(session, [key for key in _keys(first) if key not in fresh and key not in undecided])
+    accepted = [Outcome(event.position, event.id, "accepted") for event in claims.fresh]
+    rest = [event for event in first if (event.source, event.id) not in fresh] + others
+    return accepted + [
+        _being_stored(event)
+        if (event.source, event.id) in undecided
+        else _of_known(event, known[event.source, event.id])
+        for event in rest
+    ]
+
+
+async def quarantine(session: WriteSession, refusals: Sequence[Refusal], content_type: str) -> list[Outcome]:
+    """Set the refused aside with the reason."""
+    if refusals:
+        await session.insert(
+            QUARANTINE,
+            [refused.source for refused in refusals],
+            [refused.id for refused in refusals],
+            [refused.type for refused in refusals],
+            [refused.position + 1 for refused in refusals],
+            [refused.code for refused in refusals],
+            [refused.reason for refused in refusals],
+            [refused.record for refused in refusals],
+            [refused.schema_version for refused in refusals],
+            [refused.retention_days for refused in refusals],
+            content_type,
+        )
+    return of_refused(refusals)
+
+
+def of_refused(refusals: Sequence[Refusal]) -> list[Outcome]:
+    """The outcomes of what was refused."""
+    return [Outcome(each.position, each.id, "invalid", each.code, each.reason) for each in refusals]
+
+
+def _first_of_each(events: Sequence[Event]) -> tuple[list[Event], list[Event]]:
+    """Of events with equal source and id the first one, and the others.
+
+    Both sorted: two batches with the same events wait for each other and never in a circle.
+    """
+    first: list[Event] = []
+    others: list[Event] = []
+    last: Key | None = None
+    for event in sorted(events):
+        key = event[:2]
+        (others if key == last else first).append(event)
+        last = key
+    return first, others
+
+
+def _columns(events: Sequence[Event], first_received_at: Sequence[datetime]) -> tuple[Sequence[object], ...]:
+    source, event_id, _, kind, unit_id, occurred_at, sent_at, properties, _, retention_days, version = zip(
+        *events, strict=True
+    )
+    return (
+        source, event_id, kind, unit_id, occurred_at, sent_at, properties, retention_days, version, first_received_at
+    )  # fmt: skip
+
+
+async def _claim(session: WriteSession, part: Sequence[Event], claims: _Claims, wait: str, until: float) -> None:
+    """Store the keys of ``part`` that are new. Where one is held for too long the others are tried without it."""
     if not part:
-        return set()
+        return
+    if time.monotonic() > until:
+        claims.undecided += part
+        return
     try:
         async with session.savepoint():
-            added = await session.insert(INSERT_EVENTS, *_columns([event for _, event in part]))
-            if 0 < added < len(part):
-                raise _SomeWereThere
-    except _SomeWereThere:
+            await session.fetch_row(WAIT, wait)
+            row = await session.fetch_row(
+                CLAIM,
+                [event.source for event in part],
+                [event.id for event in part],
+                [event.body_hash for event in part],
+            )
+    except asyncpg.LockNotAvailableError:
+        if len(part) == 1:
+            claims.undecided += part
+            return
         middle = len(part) // 2
-        return await _insert(session, part[:middle]) | await _insert(session, part[middle:])
-    return {position for position, _ in part} if added else set()
+        for half in (part[:middle], part[middle:]):
+            await _claim(session, half, claims, _WAIT_OF_A_PART, until)
+        return
+    assert row is not None, "a query of aggregates has one row"
+    added = set(zip(row["sources"] or (), row["ids"] or (), strict=True))
+    claims.fresh += [event for event in part if (event.source, event.id) in added]
 
 
-def _columns(events: Sequence[Event]) -> tuple[list[object], ...]:
-    return (
-        [event.source for event in events],
-        [event.id for event in events],
-        [event.type for event in events],
-        [event.unit_id for event in events],
-        [event.occurred_at for event in events],
-        [event.sent_at for event in events],
-        [json.dumps(event.properties, allow_nan=False) for event in events],
+async def _standing(session: WriteSession, keys: Sequence[Key]) -> dict[Key, bytes | None]:
+    """What each of the keys was stored with."""
+    if not keys:
+        return {}
+    row = await session.fetch_row(STANDING, [source for source, _ in keys], [event_id for _, event_id in keys])
+    assert row is not None, "a query of aggregates has one row"
+    return {
+        (source, event_id): body_hash
+        for source, event_id, body_hash in zip(row["sources"] or (), row["ids"] or (), row["hashes"] or (), strict=True)
+    }
+
+
+def _keys(events: Sequence[Event]) -> dict[Key, None]:
+    return dict.fromkeys((event.source, event.id) for event in events)
+
+
+def _being_stored(event: Event) -> Outcome:
+    return Outcome(
+        event.position, event.id, "retry", "being_stored", "id: another request is storing it; send the event again"
     )
 
 
-async def _quarantine(session: WriteSession, refusals: Sequence[Refusal]) -> None:
-    await session.insert(
-        INSERT_QUARANTINE,
-        [refused.source for refused in refusals],
-        [refused.position + 1 for refused in refusals],
-        [refused.code for refused in refusals],
-        [refused.reason for refused in refusals],
-        [refused.record for refused in refusals],
-    )
-
-
-def _refusal(position: int, candidate: object, error: ValidationError) -> Refusal:
-    errors = error.errors(include_url=False, include_input=False, include_context=False)
-    return Refusal(
-        position=position,
-        source=_readable(candidate, "source") or UNKNOWN_SOURCE,
-        id=_readable(candidate, "id"),
-        code=_code(errors[0]["loc"], errors[0]["type"]),
-        reason="; ".join(f"{'.'.join(_plain(part) for part in e['loc']) or 'event'}: {e['msg']}" for e in errors),
-        # Escaped to ASCII: what could not be stored as text can be stored as its JSON form.
-        record=json.dumps(candidate, ensure_ascii=True),
-    )
-
-
-def _code(location: tuple[int | str, ...], kind: str) -> str:
-    """The word for a refusal, the same as when a file is landed."""
-    if not location:
-        return "not_an_object"
-    field = str(location[0]).removesuffix("_id")
-    match kind:
-        case "missing" | "string_too_short" | "blank":
-            return f"missing_{field}"
-        case "string_too_long":
-            return "id_too_long"
-        case "extra_forbidden":
-            return "unknown_field"
-        case "future_time":
-            return kind
-    return "bad_time" if field in {"occurred_at", "sent_at"} else f"bad_{field}"
-
-
-def _readable(candidate: object, field: str) -> str | None:
-    value = candidate.get(field) if isinstance(candidate, dict) else None
-    return value if isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable() else None
-
-
-def _plain(part: object) -> str:
-    # The name of an unknown field is the sender's text and goes into the reason only if it can be stored.
-    return str(part).encode("ascii", "backslashreplace").decode().replace("\x00", "\\x00")
+def _of_known(event: Event, body_hash: bytes | None) -> Outcome:
+    """An event whose id is taken: the same one, as far as can be told, or another."""
+    if body_hash is None or body_hash == event.body_hash:
+        return Outcome(event.position, event.id, "duplicate")
+    reason = "id: an event of this source and id was stored with another content, which stays as it is"
+    return Outcome(event.position, event.id, "conflict", "other_content", reason)

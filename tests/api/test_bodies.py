@@ -40,7 +40,10 @@ def test_a_large_body_within_bounds_is_taken(acme):
         {"Content-Type": "text/plain"},
         {"Content-Type": "application/x-www-form-urlencoded"},
         {"Content-Type": "application/jsonx"},
-        {**JSON, "Content-Encoding": "gzip"},
+        {**JSON, "Content-Encoding": "br"},
+        {**JSON, "Content-Encoding": "gzip, gzip"},
+        {"Content-Type": "application/json; charset=utf-16"},
+        {"Content-Type": "application/cloudevents+avro"},
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/events", "/v1/assignments"])

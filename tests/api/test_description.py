@@ -52,19 +52,14 @@ def test_every_route_shows_an_example_of_its_answer_and_of_what_it_takes(operati
 
 def test_every_example_is_as_its_schema_says(document, operations):
     checked = 0
-    for name, _, operation in operations:
+    for _, _, operation in operations:
         for _, kind, media in media_of(operation):
             if not kind.endswith("json"):
                 continue
             schema = {**media["schema"], "components": document["components"]}
             validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
-            for title, example in media.get("examples", {}).items():
-                # One event of the example is bad on purpose, to show what becomes of it.
-                if (name, title) == ("post /v1/events", "two_events"):
-                    errors = validator.iter_errors(example["value"])
-                    assert {tuple(error.absolute_path) for error in errors} == {("events", 1, "unit_id")}
-                else:
-                    validator.validate(example["value"])
+            for example in media.get("examples", {}).values():
+                validator.validate(example["value"])
                 checked += 1
     assert checked >= 10
 

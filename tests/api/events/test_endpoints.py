@@ -68,8 +68,10 @@ def test_of_equal_ids_in_one_batch_the_first_counts(acme, world):
         event(1, source="same", unit_id="first"),
         event(1, source="same", unit_id="second"),
         event(2, source="same"),
+        event(1, source="same", unit_id="first", sent_at="2025-01-31T12:00:05Z"),
     ]
-    assert outcomes(acme, batch) == ["accepted", "duplicate", "accepted"]
+    assert outcomes(acme, batch) == ["accepted", "conflict", "accepted", "duplicate"]
+    assert outcomes(acme, batch) == ["duplicate", "conflict", "duplicate", "duplicate"]
     assert world.rows("select unit_id from raw.events where source = 'same' and event_id = 'e1'") == [("first",)]
 
 
