@@ -17,9 +17,23 @@ def _coverage(report: Callable[[str], object]) -> Sequence[Figure]:
     return coverage(report)
 
 
+def _serve(report: Callable[[str], object]) -> Sequence[Figure]:
+    from benchmarks.serve import serve
+
+    return serve(report)
+
+
+def _ingest(report: Callable[[str], object]) -> Sequence[Figure]:
+    from benchmarks.ingest import ingest
+
+    return ingest(report)
+
+
 BENCHMARKS: Mapping[str, Callable[[Callable[[str], object]], Sequence[Figure]]] = {
     "spine": _spine,
     "coverage": _coverage,
+    "ingest": _ingest,
+    "serve": _serve,
 }
 
 __all__ = ["BENCHMARKS", "Figure"]

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -22,11 +23,16 @@ import uvloop
 
 _END_OF_HEAD = b"\r\n\r\n"
 _LENGTH = b"content-length:"
+# Where a body has this, every request has a number of its own.
+NUMBER = "{n}"
 
 
 @dataclass(frozen=True)
 class Load:
-    """``requests`` a path, over all rounds, after ``warm_up`` that are not counted; paths by the names of figures."""
+    """``requests`` a path, over all rounds, after ``warm_up`` that are not counted; paths by the names of figures.
+
+    A path is asked for with GET, or posted the JSON in ``bodies`` to, in which ``{n}`` is another number every time.
+    """
 
     port: int
     key: str
@@ -35,6 +41,7 @@ class Load:
     requests: int = 20_000
     warm_up: int = 2_000
     rounds: int = 5
+    bodies: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ def measure(load: Load, python_path: Path) -> dict[str, Latency]:
 
 
 class _Connection(asyncio.Protocol):
-    """Sends ``request`` ``times`` times, each when the answer before is complete, and notes how long each took."""
+    """Sends a request ``times`` times, each when the answer before is complete, and notes how long each took."""
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport
@@ -74,7 +81,7 @@ class _Connection(asyncio.Protocol):
         self._expected = 0
         self._begin = 0.0
         self._left = 0
-        self._request = b""
+        self._request: Callable[[], bytes] = bytes
         self._done: asyncio.Future[None] | None = None
         self.seconds: list[float] = []
         self.bytes = 0
@@ -82,7 +89,7 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
 
-    async def send(self, request: bytes, times: int) -> list[float]:
+    async def send(self, request: Callable[[], bytes], times: int) -> list[float]:
         self.seconds, self._left, self._request = [], times, request
         self._done = asyncio.get_running_loop().create_future()
         self._next()
@@ -91,8 +98,9 @@ class _Connection(asyncio.Protocol):
 
     def _next(self) -> None:
         self._received = self._expected = 0
+        request = self._request()
         self._begin = time.perf_counter()
-        self.transport.write(self._request)
+        self.transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         if not self._expected:
@@ -129,10 +137,10 @@ async def run(load: Load) -> dict[str, Latency]:
         (await loop.create_connection(_Connection, "127.0.0.1", load.port))[1] for _ in range(load.connections)
     ]
 
-    async def all_send(path: str, requests: int) -> list[float]:
-        request = (
-            f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{load.port}\r\nAuthorization: Bearer {load.key}\r\n\r\n".encode()
-        )
+    numbers = itertools.count()
+
+    async def all_send(name: str, requests: int) -> list[float]:
+        request = _request(load, name, numbers)
         each = -(-requests // load.connections)
         taken = await asyncio.gather(*(connection.send(request, each) for connection in connections))
         return [seconds for one in taken for seconds in one]
@@ -140,20 +148,32 @@ async def run(load: Load) -> dict[str, Latency]:
     seconds: dict[str, list[float]] = {name: [] for name in load.paths}
     elapsed = dict.fromkeys(load.paths, 0.0)
     size: dict[str, int] = {}
-    for path in load.paths.values():
-        await all_send(path, load.warm_up)
+    for name in load.paths:
+        await all_send(name, load.warm_up)
     # Pauses of this process's own collector would be counted as the server's.
     gc.collect()
     gc.disable()
     for _ in range(load.rounds):
-        for name, path in load.paths.items():
+        for name in load.paths:
             begin = time.perf_counter()
-            seconds[name] += await all_send(path, -(-load.requests // load.rounds))
+            seconds[name] += await all_send(name, -(-load.requests // load.rounds))
             elapsed[name] += time.perf_counter() - begin
             size[name] = connections[0].bytes
     for connection in connections:
         connection.transport.close()
     return {name: _latency(taken, elapsed[name], size[name]) for name, taken in seconds.items()}
+
+
+def _request(load: Load, name: str, numbers: itertools.count[int]) -> Callable[[], bytes]:
+    """Makes the bytes of the next request. A number is written in nine digits, so that every body is as long."""
+    head = f"{load.paths[name]} HTTP/1.1\r\nHost: 127.0.0.1:{load.port}\r\nAuthorization: Bearer {load.key}\r\n"
+    if name not in load.bodies:
+        get = f"GET {head}\r\n".encode()
+        return lambda: get
+    parts = load.bodies[name].encode().split(NUMBER.encode())
+    length = len(("0" * 9).encode().join(parts))
+    start = f"POST {head}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n".encode()
+    return lambda: start + (b"%09d" % next(numbers)).join(parts)
 
 
 def _latency(seconds: list[float], elapsed: float, size: int) -> Latency:

@@ -14,8 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.assignments import examples
-from api.assignments.assigning import TARGETING_KEY, Answer, Assigning, Question
+from api.assignments.assigning import Answer, Assigning, Question
 from api.assignments.committer import Committer
+from api.assignments.lookups import TARGETING_KEY
 from api.assignments.models import Asked, Assignment, AssignmentRequest, UnitAssignments
 from api.assignments.queries import assignments_of
 from api.bodies import UnitId

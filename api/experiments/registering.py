@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -164,13 +164,10 @@ async def plan_of_change(writer: Writer, key: str, if_match: str, make: Change) 
 async def _plan(transaction: WriteSession, declaration: ExperimentDeclaration, present: _Present | None) -> Plan:
     before = {} if present is None else present.document
     changes = differences(before, declaration.document())
-    if present is None:
-        action = "create"
-    elif declaration.declaration_hash == present.declaration_hash:
+    if present is not None and declaration.declaration_hash == present.declaration_hash:
         return Plan(experiment=declaration.key, action="none", changes=[], problems=[])
-    else:
-        action = "change"
     problems = [_field(each) for each in await _refusals(transaction, declaration)]
+    action: Literal["create", "change"] = "create" if present is None else "change"
     return Plan(experiment=declaration.key, action=action, changes=changes, problems=problems)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from causeway.assignment.evaluation import Evaluation
@@ -54,7 +54,7 @@ def failure_of(key: str, refused: Refused) -> Answer:
     return {"key": key, "errorCode": refused.code, "errorDetails": refused.details}
 
 
-def _metadata(evaluation: Evaluation, tenant: str, flags: FlagSet) -> dict[str, bool | str | int | float]:
+def _metadata(evaluation: Evaluation, tenant: str, flags: FlagSet) -> Mapping[str, bool | str | int | float]:
     """Flat, as the protocol asks; contextId, flagSetId and version are the names that telemetry hooks look for."""
     named = {
         "contextId": evaluation.unit_id,

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from api.assignments.assigning import WITHDRAWN, Assigning, Question
 from api.assignments.assigning import Answer as Assigned
@@ -21,7 +21,7 @@ from api.database import Database
 from api.ofrep.answers import Refused
 from api.problems import Problem
 from causeway.assignment.evaluate import evaluate
-from causeway.assignment.evaluation import Evaluation
+from causeway.assignment.evaluation import Evaluation, Status
 from causeway.assignment.flags import Experiment, ExperimentRule, Flag, FlagSet
 
 _NOTHING_KNOWN = Known()
@@ -45,7 +45,7 @@ class Evaluating:
         self._database = database
         self._assigning = assigning
         self._assignments = assignments
-        self.reading: Committer[Sequence[Lookup], Known] = Committer(self._read, most_waiting=most_waiting)
+        self.reading: Committer[Sequence[Lookup], Known] = Committer(self._read, most_waiting=most_waiting, groups=1)
 
     async def flags(self, tenant: str) -> Reach:
         """The flags of ``tenant`` that are in force."""
@@ -103,8 +103,8 @@ def _settled(flags: FlagSet, evaluation: Evaluation, experiments: Mapping[str, E
     if stored is None or stored.variant == evaluation.variant or not experiment.sticky:
         return evaluation
     value = _value_of_control(flags.flags[evaluation.flag], experiment)
-    return replace(
-        evaluation, value=value, variant=None, reason="DEFAULT", status=WITHDRAWN, in_experiment=False, entered=()
+    return evaluation._replace(
+        value=value, variant=None, reason="DEFAULT", status=cast(Status, WITHDRAWN), in_experiment=False, entered=()
     )
 
 

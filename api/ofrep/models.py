@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from api.problems import FieldError
 
 Metadata = dict[str, bool | int | float | str]
 Reason = Literal["STATIC", "TARGETING_MATCH", "SPLIT", "DISABLED", "UNKNOWN"]
 ErrorCode = Literal["PARSE_ERROR", "TARGETING_KEY_MISSING", "INVALID_CONTEXT", "GENERAL"]
+
+# Everything but null.
+_TYPES = ["boolean", "number", "string", "array", "object"]
 
 
 class EvaluationRequest(BaseModel):
@@ -29,7 +32,7 @@ class EvaluationSuccess(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     key: str
-    value: bool | int | float | str | list[Any] | dict[str, Any] = Field(
+    value: Annotated[Any, WithJsonSchema({"type": _TYPES})] = Field(
         default=None, description="Of the type that the flag is declared with; left out where it is null."
     )
     reason: Reason = Field(
@@ -64,7 +67,7 @@ class BulkEvaluationSuccess(BaseModel):
 class OfrepProblem(BaseModel):
     """A request that could not be answered: OFREP's members, and beside them those of a problem document."""
 
-    key: str = Field(default=None, description="The flag, where one was asked for and the context is to blame.")
+    key: str = Field(default="", description="The flag, where one was asked for and the context is to blame.")
     errorCode: Literal["PARSE_ERROR", "TARGETING_KEY_MISSING", "INVALID_CONTEXT", "FLAG_NOT_FOUND", "GENERAL"]
     errorDetails: str
     type: str
