@@ -290,6 +290,12 @@ def world_in_time(house: House) -> None:
     for unit, variant in (("u1", "off"), ("u2", "off"), ("u3", "on")):
         event("assignment", unit, "03-10T12:00", experiment="timing", variant=variant)
     event("assignment", "u1", "03-12T12:00", experiment="timing", variant="off")
+    for unit in ("u1", "u2", "u3"):
+        event("assignment", unit, "03-01T12:00", experiment="shown", variant="on")
+    event("exposure", "u1", "03-10T12:00", experiment="shown", variant="on")
+    event("exposure", "u1", "03-11T12:00", experiment="shown", variant="on")
+    event("exposure", "u2", "03-10T12:00", experiment="timing", variant="on")
+    event("exposure", "u3", "03-10T12:00", experiment="shown")
     for at in ("02-09T11:59", "02-09T12:00", "03-10T11:59", "03-10T12:00", "03-11T12:00"):
         event("visit", "u1", at)  # the second and the third lie in the thirty days before the exposure
     for at, plan in (("03-01T00:00", "basic"), ("03-09T00:00", "family"), ("03-10T12:01", "pro")):
@@ -314,6 +320,16 @@ def world_in_time(house: House) -> None:
             {"key": "bought", "type": "conversion", "event": "purchase"},
         ],
         covariates=["visits_before", "plan"],
+    )
+    house.declare(
+        "experiment",
+        "shown",
+        tenant="globex",
+        unit="user",
+        control="off",
+        variants={"off": 1, "on": 1},
+        metrics=[{"key": "purchases", "type": "count", "event": "purchase"}],
+        exposure="logged",
     )
 
 

@@ -55,6 +55,16 @@ def test_a_unit_that_is_exposed_again_counts_from_its_first_exposure(house: Hous
     ]
 
 
+def test_a_unit_counts_from_its_first_logged_exposure_where_exposures_are_logged(house: House) -> None:
+    """Of three who were assigned, one is known to have seen its variant, nine days later."""
+    rows = house.rows(
+        "SELECT unit_id, variant, first_exposed_at FROM experiments.first_exposures WHERE experiment = 'shown'"
+    )
+    assert [(row["unit_id"], row["variant"], row["first_exposed_at"].isoformat()) for row in rows] == [
+        ("u1", "on", "2024-03-10T12:00:00+00:00")
+    ]
+
+
 def test_events_of_another_tenant_never_enter(house: House) -> None:
     rows = house.rows("SELECT DISTINCT tenant_id FROM features.unit_covariates WHERE experiment = 'timing'")
     assert rows == [{"tenant_id": "globex"}]
