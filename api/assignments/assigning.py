@@ -41,9 +41,9 @@ from api.flags_in_force import FlagsInForce
 from api.problems import FieldError, Problem, not_found
 from causeway.assignment.evaluate import evaluate
 from causeway.assignment.evaluation import Entry, Evaluation
+from causeway.assignment.explain import Explanation, explain
 from causeway.assignment.flags import Experiment
 from causeway.assignment.json_values import Json
-from causeway.assignment.tracing import Trace
 
 WITHDRAWN = "variant_withdrawn"
 
@@ -129,35 +129,38 @@ class Assigning:
         await self._expose(tenant, [answer for answer in told if isinstance(answer, Answer)])
         return told
 
-    async def explain(self, tenant: str, question: Question) -> tuple[Answer, Trace]:
-        """What ``question`` would be answered now, and the way there; nothing is stored."""
+    async def explain(self, tenant: str, question: Question) -> tuple[Explanation, Answer | None]:
+        """Why the flag or experiment of ``question`` is what it is; of an experiment, its answer. Nothing is stored."""
         reach = await self.reach(tenant)
-        draft = self._drafted(tenant, reach, question)
-        if isinstance(draft, Exception):
-            raise draft
-        known = await read_known(self._database, tenant, draft.lookups)
-        trace = Trace()
-        judged = self._judged(reach, draft, known, trace)
+        key = question.experiment
+        if key not in reach.flags.flags:
+            raise self._missing(tenant, key)
+        lookups = list(lookups_of(reach.within(key), question.context, question.at))
+        known = await read_known(self._database, tenant, lookups)
+        explanation = explain(reach.flags, key, question.context, at=question.at, sticky=known.records(lookups))
+        if not reach.experiments(key):
+            return explanation, None
+        judged = self._judged(reach, Draft(question, reach.experiments(key), lookups), known)
         if isinstance(judged, Problem):
             raise judged
-        return _answer(judged, known, frozenset(known.stored), {}), trace
+        return explanation, _answer(judged, known, frozenset(known.stored), {})
 
     def _drafted(self, tenant: str, reach: Reach, question: Question) -> Draft | Exception:
         experiments = reach.experiments(question.experiment)
         if not experiments:
-            if question.experiment in self._flags.spoilt(tenant):
-                return SpoiltDeclarationError(question.experiment)
-            return not_found("experiment", question.experiment)
+            return self._missing(tenant, question.experiment)
         lookups = list(lookups_of(experiments, question.context, question.at))
         return Draft(question, experiments, lookups)
 
-    def _judged(self, reach: Reach, draft: Draft, known: Known, trace: Trace | None = None) -> Draft | Problem:
+    def _missing(self, tenant: str, key: str) -> Exception:
+        spoilt = key in self._flags.spoilt(tenant)
+        return SpoiltDeclarationError(key) if spoilt else not_found("experiment", key)
+
+    def _judged(self, reach: Reach, draft: Draft, known: Known) -> Draft | Problem:
         """``draft`` with its evaluation and what it wants to have stored."""
         question = draft.question
         sticky = known.records(draft.lookups)
-        draft.evaluation = evaluate(
-            reach.flags, question.experiment, question.context, at=question.at, sticky=sticky, trace=trace
-        )
+        draft.evaluation = evaluate(reach.flags, question.experiment, question.context, at=question.at, sticky=sticky)
         draft.entries.clear()
         draft.wanted.clear()
         for entry in draft.evaluation.entered:
@@ -192,6 +195,7 @@ class Assigning:
                     self._judged(reach, draft, known)
                 else:
                     draft.wanted.clear()
+        assert not any(draft.wanted for draft in drafts), "what is stored never changes, so nobody is overtaken twice"
 
     async def _cross(self, tenant: str, drafts: Sequence[Draft], known: Known) -> dict[str, datetime]:
         """Note the variants that are not the stored ones, where an experiment does not hold its units to those."""

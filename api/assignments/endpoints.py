@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
@@ -14,18 +15,28 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.assignments import examples
-from api.assignments.assigning import Answer, Assigning, Question
+from api.assignments.assigning import WITHDRAWN, Answer, Assigning, Question
 from api.assignments.committer import Committer
 from api.assignments.lookups import TARGETING_KEY
-from api.assignments.models import Asked, Assignment, AssignmentRequest, UnitAssignments
+from api.assignments.models import (
+    Asked,
+    Assignment,
+    AssignmentRequest,
+    ExplainedEvaluation,
+    ExplainRequest,
+    UnitAssignments,
+)
 from api.assignments.queries import assignments_of
 from api.bodies import UnitId
 from api.examples import body_of, shown_as
 from api.fast_routes import FastRoute
 from api.json_text import read_json
 from api.sessions import Reading
+from causeway.assignment.explain import Explanation
 
 PATH = "/v1/assignments"
+WHY_WITHDRAWN = "the variant that the unit keeps is not one of the experiment's any more"
+
 M = TypeVar("M", bound=BaseModel)
 
 router = APIRouter(prefix=PATH, tags=["assignments"])
@@ -49,12 +60,31 @@ POST: dict[str, Any] = {
 }
 
 
+EXPLAIN: dict[str, Any] = {
+    "tags": ["assignments"],
+    "summary": "Explain an assignment",
+    "description": "Why a unit gets what it gets: which rules matched, did not, or were not reached, its bucket and "
+    "hash, layer, holdout, and where the stored assignment came from. It is the evaluation itself that tells; nothing "
+    "is stored.",
+    "operationId": "explain_assignment",
+    "requestBody": body_of(ExplainRequest, examples.EXPLAIN),
+    "responses": {
+        "200": shown_as(ExplainedEvaluation, examples.EXPLAINED, "Explained."),
+        "404": {"description": "This tenant has no such experiment or flag."},
+    },
+}
+
+
 class Assignments:
     """Answers POST /v1/assignments: the requests that wait at one moment are evaluated and stored together."""
 
     def __init__(self, assigning: Assigning, most_waiting: int) -> None:
+        self._assigning = assigning
         self.committer: Committer[Question, Answer] = Committer(assigning.assign, most_waiting=most_waiting)
-        self.routes = (FastRoute("POST", PATH, self.post, POST, (AssignmentRequest, Assignment)),)
+        self.routes = (
+            FastRoute("POST", PATH, self.post, POST, (AssignmentRequest, Assignment)),
+            FastRoute("POST", f"{PATH}:explain", self.explain, EXPLAIN, (ExplainRequest, ExplainedEvaluation)),
+        )
 
     async def post(self, request: Request) -> Response:
         """The unit's assignment, stored before it is answered."""
@@ -62,6 +92,14 @@ class Assignments:
         question = question_of(asked, {**asked.properties, **asked.context}, asked.log_exposure)
         answer = await self.committer.submit(request.scope["principal"].tenant, question)
         return Response(as_json(document_of(answer)), media_type="application/json")
+
+    async def explain(self, request: Request) -> Response:
+        """Why the unit gets what it gets; nothing is stored."""
+        asked = validated(ExplainRequest, read_json(await request.body()))
+        question = question_of(asked, asked.context)
+        explanation, answer = await self._assigning.explain(request.scope["principal"].tenant, question)
+        document = explained(question, explanation, answer)
+        return Response(as_json(document), media_type="application/json")
 
 
 # A unit's id may hold slashes, so it is the whole rest of the path.
@@ -112,6 +150,39 @@ def document_of(answer: Answer) -> dict[str, Any]:
         "source": None if stored is None else stored.source,
         "sticky": answer.was_stored,
         "exposure_logged": answer.exposure_logged,
+    }
+
+
+def explained(question: Question, explanation: Explanation, answer: Answer | None) -> dict[str, Any]:
+    """``explanation`` as an ``ExplainedEvaluation``; of an experiment, ``answer`` is what the unit would be told."""
+    evaluation = explanation.evaluation
+    stored = None if answer is None else answer.stored
+    status = evaluation.status if answer is None else answer.status
+    return {
+        "flag": evaluation.flag,
+        "unit_id": question.unit_id,
+        "value": evaluation.value if answer is None else answer.value,
+        "variant": evaluation.variant if answer is None else answer.variant,
+        "in_experiment": evaluation.in_experiment if answer is None else answer.variant is not None,
+        "status": status,
+        "why": WHY_WITHDRAWN if status == WITHDRAWN else explanation.why,
+        "reason": evaluation.reason,
+        "experiment": evaluation.experiment,
+        "policy_version": evaluation.policy_version,
+        "randomization_unit": evaluation.unit_id,
+        "unit_attribute": evaluation.unit_attribute,
+        "hasher": evaluation.hasher,
+        "bucket": evaluation.bucket,
+        "hash_value": evaluation.hash_value,
+        "layer": evaluation.layer,
+        "holdout": evaluation.holdout,
+        "is_holdout": evaluation.is_holdout,
+        "window_start": evaluation.window_start,
+        "sticky": evaluation.sticky_used or status == WITHDRAWN,
+        "sticky_source": explanation.sticky_source,
+        "assigned_at": None if stored is None else stored.assigned_at,
+        "source": None if stored is None else stored.source,
+        "steps": [asdict(step) for step in explanation.steps],
     }
 
 

@@ -59,4 +59,42 @@ EXPLAIN: dict[str, Example] = {
         "value": {"experiment": "email_campaign", "unit_id": "customer-17", "context": {"channel": "Phone"}},
     },
 }
+EXPLAINED: dict[str, Any] = {
+    "a unit whose variant is stored": {
+        "flag": "email_campaign",
+        "unit_id": "customer-17",
+        "value": {"subject": "New for him"},
+        "variant": "mens",
+        "in_experiment": True,
+        "status": "sticky",
+        "why": "the unit's variant is stored, and a stored assignment is kept",
+        "reason": "SPLIT",
+        "experiment": "email_campaign",
+        "policy_version": "0d5f5c6a41b2",
+        "randomization_unit": "customer-17",
+        "unit_attribute": "targetingKey",
+        "hasher": "growthbook_v2",
+        "bucket": 7316,
+        "hash_value": 0.7316,
+        "layer": None,
+        "holdout": None,
+        "is_holdout": False,
+        "window_start": None,
+        "sticky": True,
+        "sticky_source": "targetingKey",
+        "assigned_at": "2025-01-31T12:00:00Z",
+        "source": "api",
+        "steps": [
+            {
+                "flag": "email_campaign",
+                "rule_index": 0,
+                "rule_id": "",
+                "outcome": "matched",
+                "status": "sticky",
+                "why": "the unit's variant is stored, and a stored assignment is kept",
+                "detail": {"experiment": "email_campaign", "variant": "mens", "bucket": 7316},
+            }
+        ],
+    }
+}
 OF_UNIT = shown({"of a unit": {"unit_id": "customer-17", "assignments": [_STORED]}})

@@ -19,6 +19,12 @@ Context = Annotated[
 ]
 
 
+Reason = Annotated[
+    Literal["STATIC", "TARGETING_MATCH", "SPLIT", "DISABLED", "DEFAULT", "UNKNOWN", "ERROR"],
+    Field(description="What decided, as OpenFeature says it."),
+]
+
+
 class Asked(BaseModel):
     """A unit, an experiment, and what is known of the unit."""
 
@@ -54,9 +60,7 @@ class Assignment(BaseModel):
         "before), forced; or why it has no variant: not_running, disabled, not_targeted, prerequisite, layer, holdout, "
         "coverage, no_unit, closed_to_new_units, blocked_by_version, variant_withdrawn."
     )
-    reason: Literal["STATIC", "TARGETING_MATCH", "SPLIT", "DISABLED", "DEFAULT", "UNKNOWN", "ERROR"] = Field(
-        description="What decided, as OpenFeature says it."
-    )
+    reason: Reason
     policy_version: str | None = Field(
         description="Version of what decided the assignment; null if it was decided elsewhere, as in a landed file."
     )
@@ -89,25 +93,48 @@ class UnitAssignments(BaseModel):
     assignments: list[UnitAssignment]
 
 
-class ExplainedStep(BaseModel):
-    """What became of one rule."""
-
-    rule: str = Field(description="Id of the rule.")
-    outcome: Literal["matched", "not_matched", "not_reached"]
-    why: str = Field(description="In words.")
-    detail: dict[str, Any] = Field(description="What was compared.")
-
-
 class ExplainRequest(Asked):
-    """Asks why a unit gets what it gets. Nothing is stored."""
+    """Asks why a unit gets what it gets from an experiment or a flag. Nothing is stored."""
+
+    experiment: Key = Field(description="Key of the experiment, or of any flag.", examples=["email_campaign"])
 
 
-class Explanation(Assignment):
-    """What the unit would be answered, and every rule that was looked at on the way."""
+class ExplainedStep(BaseModel):
+    """What became of one rule: of the flag itself, or of a flag that it depends on."""
 
-    hash_value: float | None = Field(description="The bucket as a number from 0 to below 1.")
+    flag: str
+    rule_index: int = Field(description="Place of the rule in its flag, from 0.")
+    rule_id: str
+    outcome: Literal["matched", "not_matched", "not_reached"]
+    status: str | None = Field(description="Why, in a word that does not change; null if it was not reached.")
+    why: str = Field(description="Why, in words.")
+    detail: dict[str, Any] = Field(description="What was looked at.")
+
+
+class ExplainedEvaluation(BaseModel):
+    """What the unit would be answered now, and every rule that was looked at on the way, or not come to."""
+
+    flag: str
+    unit_id: str
+    value: Any
+    variant: str | None
+    in_experiment: bool
+    status: str = Field(description="What decided, in a word that does not change.")
+    why: str = Field(description="What decided, in words.")
+    reason: Reason
+    experiment: str | None = Field(description="The experiment that decided, or was the last one tried.")
+    policy_version: str
+    randomization_unit: str | None = Field(description="What was hashed: the unit, or its cluster.")
+    unit_attribute: str | None = Field(description="The attribute that it was found in.")
     hasher: str | None
+    bucket: int | None = Field(description="Where the hash put the unit.")
+    hash_value: float | None = Field(description="The same as a number from 0 to below 1.")
     layer: str | None = Field(description="The layer in which the experiment's buckets lie.")
     holdout: str | None = Field(description="The holdout that holds the unit out.")
-    sticky_source: str | None = Field(description="Whose stored assignment holds: the unit's, or that of its fallback.")
+    is_holdout: bool
+    window_start: datetime | None
+    sticky: bool = Field(description="Whether a stored assignment decided.")
+    sticky_source: str | None = Field(description="The attribute under which that was stored.")
+    assigned_at: datetime | None = Field(description="When the stored assignment was given.")
+    source: str | None = Field(description="Where the stored assignment came from.")
     steps: list[ExplainedStep]
