@@ -21,7 +21,7 @@ _INSIDE = frozenset({"assigned", "sticky", "forced"})
 class Enrolment:
     """What one evaluation was given, and what it has found out so far."""
 
-    __slots__ = ("at", "chain", "circular", "context", "entered", "flag_set", "forced", "known", "sticky", "trace")
+    __slots__ = ("at", "chain", "context", "entered", "flag_set", "forced", "known", "sticky", "trace")
 
     def __init__(
         self,
@@ -41,7 +41,6 @@ class Enrolment:
         self.trace = trace
         self.chain: list[str] = []
         self.known: dict[str, Evaluation] = {}
-        self.circular = False
         self.entered: list[Entry] = []
 
     def prerequisite(self, key: str) -> Evaluation | None:
@@ -68,7 +67,7 @@ class Enrolment:
         """The first prerequisite that does not hold."""
         for each in prerequisites:
             parent = self.prerequisite(each.flag)
-            if parent is None or parent.status == "cyclic_prerequisite":
+            if parent is None or (parent.reason == "ERROR" and parent.status == "cyclic_prerequisite"):
                 return "circular"
             if not each.test({"value": parent.value}, self.flag_set.groups):
                 if self.trace is not None:

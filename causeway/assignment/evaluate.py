@@ -73,16 +73,14 @@ class _Run(Enrolment):
     def prerequisite(self, key: str) -> Evaluation | None:
         """The evaluation of a flag that another one needs, None if that goes round in a circle.
 
-        Every flag is evaluated once, and nothing more after a circle was found: otherwise a few dozen flags could
-        keep a processor busy for years.
+        Every flag is evaluated once: otherwise a few dozen flags could keep a processor busy for years.
         """
-        if self.circular or key in self.chain or len(self.chain) > MAX_CHAIN:
-            self.circular = True
+        if key in self.chain or len(self.chain) > MAX_CHAIN:
             return None
         known = self.known.get(key)
         if known is None:
             known = self.known[key] = self.flag(key)
-        return None if self.circular else known
+        return known
 
     def _rules(self, flag: Flag) -> Evaluation:
         fallen: Evaluation | None = None

@@ -25,6 +25,7 @@ from causeway.assignment.flags import (
     Variant,
 )
 from causeway.assignment.json_values import Json
+from causeway.assignment.tracing import Trace
 
 MAY = datetime(2026, 5, 1, tzinfo=UTC)
 HALVES = Experiment("halves", (Variant("off", {"size": 1}), Variant("on", {"size": 2})), (0.5, 0.5))
@@ -195,42 +196,39 @@ def test_flags_that_need_each_other_in_a_circle_break() -> None:
     assert evaluate(FlagSet(around), "a", {})[1:5] == (None, None, "ERROR", "cyclic_prerequisite")
 
 
+def test_an_experiment_whose_prerequisite_goes_round_in_a_circle_only_stays_without_the_unit() -> None:
+    needs_itself = replace(HALVES, prerequisites=(Prerequisite("halves", {"value": 1}),))
+    child = Flag("child", 0, (ForceRule(1, prerequisites=(Prerequisite("halves", {"value": "default"}),)),))
+    flag_set = flags(needs_itself, more={"child": child})
+    assert evaluate(flag_set, "halves", {"id": "a"})[1:5] == ("default", None, "DEFAULT", "cyclic_prerequisite")
+    assert evaluate(flag_set, "child", {"id": "a"}).value == 1
+
+
 def test_a_long_chain_of_flags_ends_and_a_mesh_of_flags_is_walked_once() -> None:
-    """Without a memory, thirty flags that each need the two after them would be evaluated a billion times."""
+    """Without a memory, thirty flags that each need the two after them would be evaluated a million times."""
 
     def chain(length: int, needs: int) -> FlagSet:
         rules = {
-            number: tuple(
-                ForceRule(1, prerequisites=(Prerequisite(str(number + step), {"value": 1}),))
-                for step in range(1, needs + 1)
+            number: ForceRule(
+                1,
+                prerequisites=tuple(Prerequisite(str(number + step), {"value": 1}) for step in range(1, needs + 1)),
             )
             for number in range(length)
         }
-        last = {str(length + step): Flag(str(length + step), 2) for step in range(needs)}
-        return FlagSet({str(key): Flag(str(key), 0, each) for key, each in rules.items()} | last)
+        last = {str(length + step): Flag(str(length + step), 1) for step in range(needs)}
+        return FlagSet({str(key): Flag(str(key), 0, (rule,)) for key, rule in rules.items()} | last)
 
-    assert evaluate(chain(30, 2), "0", {}).value == 0
-    assert evaluate(chain(MAX_CHAIN - 2, 1), "0", {}).status == "default"
+    meshed = Trace()
+    assert evaluate(chain(30, 2), "0", {}, trace=meshed).value == 1
+    assert len(meshed.steps) == 30
+    assert evaluate(chain(MAX_CHAIN, 1), "0", {}).value == 1
     assert evaluate(chain(2_000, 1), "0", {}).status == "cyclic_prerequisite"
-    mesh = {
-        str(one): Flag(
-            str(one),
-            0,
-            (
-                ExperimentRule(
-                    replace(
-                        HALVES,
-                        key=str(one),
-                        prerequisites=tuple(
-                            Prerequisite(str(other), {"value": 1}) for other in range(40) if other != one
-                        ),
-                    )
-                ),
-            ),
-        )
-        for one in range(40)
-    }
-    assert evaluate(FlagSet(mesh), "0", {"id": "a"}).status == "cyclic_prerequisite"
+
+
+def test_an_experiment_that_is_met_twice_is_entered_once() -> None:
+    passing = Experiment("first", (Variant("go", 1, passthrough=True), Variant("too", 2, passthrough=True)))
+    rules = (ExperimentRule(passing), ExperimentRule(passing), ForceRule(3))
+    assert len(evaluate(FlagSet({"f": Flag("f", 0, rules)}), "f", {"id": "a"}).entered) == 1
 
 
 def test_a_variant_that_passes_through_counts_the_unit_and_leaves_the_value_to_later_rules() -> None:

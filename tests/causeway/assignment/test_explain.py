@@ -61,6 +61,7 @@ def test_a_layer_a_holdout_and_a_prerequisite_are_named() -> None:
         )
     ]
     assert [step.status for step in found] == ["layer", "holdout", "prerequisite"]
+    assert {step.outcome for step in found} == {"not_matched"}
     assert [step.why.partition("(")[2] for step in found] == ["shop)", "h)", "parent)"]
 
 

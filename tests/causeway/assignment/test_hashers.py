@@ -129,9 +129,10 @@ def test_unleashs_rollout_includes_its_percentage() -> None:
     assert not admits("Feature.flexibleRollout.10", 0.1)("499")
     assert admits("Feature.flexibleRollout.userId.55", 0.55)("25")
     assert admits("Feature.flexibleRollout.sessionId.42", 0.42)("147")
-    number = unleash_normalised("g", "7")
-    assert admits("g", number / 100)("7")
-    assert not admits("g", (number - 1) / 100)("7")
+    for unit in MILLION[:500]:
+        number = unleash_normalised("g", unit)
+        assert admits("g", number / 100)(unit)
+        assert not admits("g", (number - 1) / 100)(unit)
 
 
 def test_shares_of_unleash_are_thousandths() -> None:

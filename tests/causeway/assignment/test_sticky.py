@@ -60,6 +60,12 @@ def test_a_new_assignment_is_to_be_stored_beside_what_is_known() -> None:
     assert run(replace(TEST, coverage=0.0), {}, id="u").sticky is None
 
 
+def test_an_experiment_that_is_not_sticky_looks_at_nothing_stored() -> None:
+    fresh = run(TEST, None, id="u").variant
+    other = next(variant for variant in "abc" if variant != fresh)
+    assert run(replace(TEST, sticky=False), stored("id", "u", test__0=other), id="u").variant == fresh
+
+
 def test_a_higher_bucket_version_deals_anew_and_a_minimum_shuts_the_old_ones_out() -> None:
     old = stored("id", "u", test__1="a")
     fresh = run(TEST, {}, id="u").variant
