@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -32,6 +32,10 @@ def migrate(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON
 
 def key(
     tenant: Annotated[str, typer.Argument(help="Tenant that the key is for.")],
+    role: Annotated[
+        Literal["developer", "client"],
+        typer.Option(help="developer: every route; client: evaluate, assign and send events, so it may be published."),
+    ] = "developer",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Make another API key for a tenant and print it, once."""
@@ -39,8 +43,8 @@ def key(
 
     house = open_house(console(True).print)
     ensure_tenant(house.settings, tenant)
-    made = new_key(house.settings, tenant)
+    made = new_key(house.settings, tenant, role=role)
     if as_json:
-        print_json({"tenant": tenant, "key": made.key})
+        print_json({"tenant": tenant, "role": role, "key": made.key})
     else:
         print(made.key)
