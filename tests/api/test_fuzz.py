@@ -30,7 +30,7 @@ def test_no_request_gets_an_answer_that_is_not_described(populated: None, served
             str(SCHEMATHESIS),
             "run",
             f"{served.url}/openapi.json",
-            *("--header", f"Authorization: Bearer {served.keys["acme"]}"),
+            *("--header", f"Authorization: Bearer {served.keys['acme']}"),
             *("--checks", CHECKS),
             *("--phases", "examples,coverage,fuzzing"),
             *("--max-examples", str(EXAMPLES)),
