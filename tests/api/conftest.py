@@ -97,14 +97,6 @@ class World:
             )
         self.heard(tenant)
 
-    def kill(self, tenant: str, key: str, *, engaged: bool = True) -> None:
-        """Switch a flag or experiment off, or on again, and wait until the module's API has heard of it."""
-        if engaged:
-            self.insert("registry.kill_switches", tenant_id=tenant, key=key, engaged_by="test")
-        else:
-            self.execute("delete from registry.kill_switches where tenant_id = %s and key = %s", tenant, key)
-        self.heard(tenant)
-
     def heard(self, tenant: str) -> None:
         """Return once the module's API serves what ``tenant`` declares now, if it serves anything of it."""
         rows = [self.rows(f"select {DECLARED_OF[name]}", tenant)[0][0] for name in DECLARED_OF]
