@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import hypothesis
+import hypothesis.strategies as st
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
 SINGLE = "/ofrep/v1/evaluate/flags/{key}"
 BULK = "/ofrep/v1/evaluate/flags"
+JSON = {"Content-Type": "application/json"}
 CONTEXT = {"targetingKey": "customer-17", "country": "CA"}
 FLAGS = {
     "yes": ("boolean", True),
@@ -29,7 +33,8 @@ FLAGS = {
 
 @pytest.fixture(scope="module", autouse=True)
 def flags(world):
-    world.declare("acme", "email_campaign", unit="customer")
+    world.declare("acme", "email_campaign", sticky={"fallback_attribute": "device"})
+    world.declare("acme", "by_school", randomization={"by": "cluster", "attribute": "school"})
     for key, (kind, default) in FLAGS.items():
         world.put({"kind": "flag", "key": key, "tenant": "acme", "type": kind, "default": default})
     world.put(
@@ -111,14 +116,14 @@ def test_all_flags_at_once_are_answered_as_the_document_says(acme, check):
     assert response.status_code == 200
     check(BULK, response)
     keys = [flag["key"] for flag in response.json()["flags"]]
-    assert keys == sorted([*FLAGS, "targeted", "disabled", "email_campaign"])
+    assert keys == sorted([*FLAGS, "targeted", "disabled", "email_campaign", "by_school"])
 
 
 def test_without_a_targeting_key_only_the_flags_that_need_one_fail(acme, check):
     response = acme.post(BULK, json={"context": {}})
     check(BULK, response)
     failed = {flag["key"]: flag["errorCode"] for flag in response.json()["flags"] if "errorCode" in flag}
-    assert failed == {"email_campaign": "TARGETING_KEY_MISSING"}
+    assert failed == {"email_campaign": "TARGETING_KEY_MISSING", "by_school": "INVALID_CONTEXT"}
 
 
 @pytest.mark.parametrize(
@@ -172,4 +177,22 @@ def test_refusals_before_the_flag_is_looked_at_speak_the_protocol_too(acme, stra
         assert response.json()["errorDetails"] and response.json()["errorCode"] == "GENERAL"
 
 
-JSON = {"Content-Type": "application/json"}
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["\x00", "\ud800", ""])
+VALUES = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3), max_leaves=8
+)
+NAMES = st.sampled_from(["targetingKey", "country", "school", "device", "id"]) | st.text()
+
+
+@hypothesis.given(
+    context=st.dictionaries(NAMES, VALUES, max_size=6),
+    key=st.sampled_from(["email_campaign", "targeted", "by_school"]),
+    prefer=st.sampled_from([{}, {"Prefer": "exposure=log"}]),
+)
+@hypothesis.settings(max_examples=150, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
+def test_whatever_a_context_holds_the_answer_is_as_the_document_says(acme, check, context, key, prefer):
+    content = json.dumps({"context": context}).encode()
+    for path in (SINGLE.format(key=key), BULK):
+        response = acme.post(path, content=content, headers={**JSON, **prefer})
+        assert response.status_code in (200, 400)
+        check(SINGLE if path != BULK else BULK, response)
