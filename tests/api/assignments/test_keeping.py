@@ -171,7 +171,9 @@ def test_the_variant_belongs_to_the_cluster_and_each_unit_is_stored_with_it(acme
 
 
 def test_a_unit_that_is_held_out_is_stored_in_the_holdout(acme, world):
-    world.declare("acme", "hold", variants={"off": 1, "on": 1}, coverage=0.4, holdout={"variant": "on", "experiments": ["held"]})
+    world.declare(
+        "acme", "hold", variants={"off": 1, "on": 1}, coverage=0.4, holdout={"variant": "on", "experiments": ["held"]}
+    )
     world.declare("acme", "held")
     answers = {f"h{n}": ask(acme, "held", f"h{n}") for n in range(200)}
     held_out = {unit for unit, answer in answers.items() if answer["status"] == "holdout"}
