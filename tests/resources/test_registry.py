@@ -12,7 +12,7 @@ from causeway.declarations.problem import DeclarationError
 from causeway.declarations.reading import read_declaration
 from resources.postgres_client import PostgresClient
 from resources.registry import Registered, register, register_folder
-from resources.registry_rows import EVALUATED, standing_of
+from resources.registry_rows import EVALUATED, restore, standing_of
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -293,3 +293,24 @@ def test_all_that_is_evaluated_is_read_back(postgres: PostgresClient) -> None:
         }
     assert {table: (len(getattr(standing, table)),) for table in EVALUATED} == rows
     assert all(count != (0,) for count in rows.values())
+
+
+def test_a_scratch_copy_holds_what_was_in_force_at_a_time(folder: Folder) -> None:
+    # The history of acme is full of what other tests declared.
+    event_type, experiment, layer, flag = (
+        text.replace("acme", "globex") for text in (PURCHASE, CHECKOUT + "layer: home\n", HOME, BANNER)
+    )
+    folder.register(v1=event_type, experiment=experiment, layer=layer, flag=flag)
+    then = folder.one("SELECT clock_timestamp()")
+    folder.register(v2=event_type + "version: 2\n", flag=flag + "enabled: false\n")
+    scratch = folder.client.with_prefix("then_")
+    scratch.create_scratch()
+    try:
+        with scratch.transaction() as transaction:
+            restore(transaction, "globex", then)
+            standing = standing_of(transaction, "globex")
+    finally:
+        scratch.drop_scratch()
+    assert list(standing.event_types) == [("purchase", 1)]
+    assert standing.flags["banner"].enabled
+    assert (list(standing.experiments), list(standing.layers)) == (["checkout"], ["home"])

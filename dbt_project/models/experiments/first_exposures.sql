@@ -57,7 +57,11 @@ logged as (
 
 exposures as (
     select seen.*
-    from (select * from assigned union all select * from logged) as seen
+    from (
+        select * from assigned
+        union all
+        select * from logged
+    ) as seen
     inner join declared
         on
             seen.tenant_id = declared.tenant_id
