@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -192,3 +192,17 @@ def reload(sdk: GrowthBook) -> None:
 def value_of(sdk: GrowthBook, key: str, unit: dict[str, Any]) -> object:
     sdk.set_attributes(unit)
     return sdk.eval_feature(key).value
+
+
+def test_a_ramp_reaches_the_payload_when_its_time_comes(acme, served, world, wait_until):
+    """Nothing is declared anew when a step of a ramp begins: the payload that was kept is another from then on."""
+    soon = (datetime.now(UTC) + timedelta(seconds=5)).isoformat()
+    world.declare("acme", "about_to_ramp", ramp=[{"at": soon, "coverage": 0.75}])
+
+    def coverage() -> float:
+        features = acme.get(f"/api/features/{served.keys['acme']}").json()["features"]
+        found: float = features["about_to_ramp"]["rules"][0]["coverage"]
+        return found
+
+    assert coverage() == 0
+    wait_until(lambda: coverage() == 0.75, 30)
