@@ -104,6 +104,7 @@ class _Assignment:
         self._flag_set, self._key, self._at, self._sticky = flag_set, key, at, sticky
         self._reach = reach_of(flag_set, key)
         self._attributes = {name: plain(attributes[name]) for name in self._reach.attributes if name in attributes}
+        self._named = self._reach.named_units()
         windows = [each.window for each in self._reach.experiments if each.window is not None]
         self._longest = max((window.length // MICROSECOND for window in windows), default=0)
         self._deals = {id(each): Deal(each, self._source(each)) for each in self._reach.experiments}
@@ -169,12 +170,12 @@ class _Assignment:
 
     def _special(self, rows: int) -> pa.ChunkedArray | pa.Array | None:
         """Which rows are evaluated by themselves: named by an experiment, or with something stored."""
-        named, found = self._reach.named_units, None
+        found = None
         for attribute in self._reach.unit_attributes:
             prefix = record_key(attribute, "")
             stored = (key.removeprefix(prefix) for key in self._sticky or () if key.startswith(prefix))
             # Texts that identify nobody, for they are no Unicode, have no place in an Arrow array.
-            wanted = pa.array(filter(unit_text, {*named, *stored}), pa.large_string())
+            wanted = pa.array(filter(unit_text, {*self._named, *stored}), pa.large_string())
             if len(wanted) and attribute in self._attributes:
                 chunks = [unit_texts(chunk).cast(pa.large_string()) for chunk in self._attributes[attribute].chunks]
                 within = pc.is_in(pa.chunked_array(chunks, pa.large_string()), value_set=wanted)
@@ -184,6 +185,7 @@ class _Assignment:
 
     def _assign(self, piece: Piece, points: Sequence[Point], by_kind: Ways | None, numbers: Ways) -> None:
         """Writes the number of every row's outcome."""
+        special = np.flatnonzero(piece.special)
         if by_kind is not None:
             kinds = _kinds(piece, points)
             np.take(by_kind, kinds, out=numbers, mode="clip")
@@ -192,18 +194,41 @@ class _Assignment:
                 examples = unknown[np.unique(kinds[unknown], return_index=True)[1]]
                 by_kind[kinds[examples]] = self._evaluated(piece, examples)
                 np.take(by_kind, kinds, out=numbers, mode="clip")
+            if len(special):
+                numbers[special] = self._alike(piece, special, kinds[special].tolist())
         else:
             kinds, first = _many_kinds(piece, points)
             by_number = np.array([self._known(kind, piece, row) for kind, row in first.items()], np.int32)
             numbers[:] = by_number[kinds]
-        if piece.special.any():
-            special = np.flatnonzero(piece.special)
-            numbers[special] = self._evaluated(piece, special)
+            if len(special):
+                numbers[special] = self._evaluated(piece, special)
 
     def _known(self, kind: Hashable, piece: Piece, row: int) -> int:
         if kind not in self._by_kind:
             self._by_kind[kind] = self._evaluated(piece, np.array([row]))[0]
         return self._by_kind[kind]
+
+    def _alike(self, piece: Piece, rows: Ways, kinds: Sequence[int]) -> list[int]:
+        """The outcomes of rows that are named or of which something is stored: one evaluation for those of one kind of
+        which the same is stored, except in a switchback, where it depends on the window what that means.
+        """
+        if self._longest:
+            return self._evaluated(piece, rows)
+        likenesses: list[Hashable] = list(kinds)
+        for attribute in self._reach.unit_attributes:
+            units = pc.take(piece.text(attribute), pa.array(rows)).to_pylist()
+            likenesses = list(zip(likenesses, (self._likeness(attribute, unit) for unit in units), strict=True))
+        known = self._by_kind
+        examples = {each: row for each, row in zip(likenesses, rows.tolist(), strict=True) if each not in known}
+        known.update(zip(examples, self._evaluated(piece, np.array(list(examples.values()), np.int64)), strict=True))
+        return [known[each] for each in likenesses]
+
+    def _likeness(self, attribute: str, unit: str | None) -> Hashable:
+        """What is stored of a unit, or the unit itself if an experiment names it."""
+        if not unit or unit in self._named:
+            return unit
+        record = None if self._sticky is None else self._sticky.get(record_key(attribute, unit))
+        return None if record is None else tuple(record.assignments.items())
 
     def _evaluated(self, piece: Piece, rows: Ways) -> list[int]:
         """The outcomes of some rows, each evaluated."""

@@ -1,11 +1,13 @@
 """32-bit FNV-1a over a whole column of texts, and over the decimal texts of a whole column of hashes.
 
-Numbers are those of ``causeway.assignment.hashing``, byte for byte; what differs is that a step is made for thousands
-of texts at once, in arrays that stay in the processor's cache.
+Numbers are those of ``causeway.assignment.hashing``; what differs is that a step is made for thousands of texts at
+once, in arrays that stay in the processor's cache. That is done for bytes, which in ASCII are the code units that count;
+texts that are not ASCII are hashed one by one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -24,6 +26,7 @@ ROWS_AT_ONCE = 16_384
 # Of 32-bit FNV-1a.
 _PRIME, _MASK = 0x01000193, 0xFFFFFFFF
 _BYTES_AT_ONCE = 32
+_ASCII = 128
 _FEW_TEXTS = 24
 """So many long texts are hashed faster one by one than a byte of each at a time."""
 _LEADING, _DIGITS = 1_000_000, 1_000
@@ -31,16 +34,19 @@ _LOW = 64
 """A digit is a byte below 64: it changes a hash in a way that depends on the hash's six lowest bits alone."""
 
 
-def continued(states: Hashes, suffix: bytes) -> Hashes:
-    """The hashes when every text goes on with ``suffix``; changes ``states`` and returns it."""
-    for byte in suffix:
-        np.bitwise_xor(states, np.uint32(byte), out=states)
+def continued(states: Hashes, suffix: Sequence[int]) -> Hashes:
+    """The hashes when every text goes on with these code units; changes ``states`` and returns it."""
+    for unit in suffix:
+        np.bitwise_xor(states, np.uint32(unit), out=states)
         np.multiply(states, np.uint32(_PRIME), out=states)
     return states
 
 
-def hashes_of_texts(data: Bytes, offsets: Offsets, prefix: str, suffix: bytes = b"") -> Hashes:
-    """The hash of ``prefix``, text and ``suffix``, for texts that lie in ``data`` from one offset to the next."""
+def hashes_of_texts(data: Bytes, offsets: Offsets, prefix: str, suffix: Sequence[int] = b"") -> Hashes:
+    """The hash of ``prefix``, text and ``suffix``, for texts that lie in ``data``, as UTF-8, from one offset to the next.
+
+    Bytes that are no UTF-8 are hashed as they are: nobody's id is among them.
+    """
     lengths = np.diff(offsets)
     states = np.full(len(lengths), fnv1a_32(prefix), np.uint32)
     if len(lengths) == 0:
@@ -50,7 +56,19 @@ def hashes_of_texts(data: Bytes, offsets: Offsets, prefix: str, suffix: bytes = 
         _of_one_length(states, data[offsets[0] : offsets[-1]], length)
     else:
         _of_many_lengths(states, data, offsets[:-1], lengths)
+    _hash_beyond_ascii(states, data, offsets, prefix)
     return continued(states, suffix)
+
+
+def _hash_beyond_ascii(states: Hashes, data: Bytes, offsets: Offsets, prefix: str) -> None:
+    """Put the hashes of texts that are not ASCII in the place of those of their bytes."""
+    beyond = np.flatnonzero(data[offsets[0] : offsets[-1]] >= _ASCII)
+    for row in np.unique(np.searchsorted(offsets, beyond + offsets[0], side="right") - 1):
+        try:
+            text = data[offsets[row] : offsets[row + 1]].tobytes().decode()
+        except UnicodeDecodeError:
+            continue
+        states[row] = fnv1a_32(prefix + text)
 
 
 def _of_one_length(states: Hashes, data: Bytes, length: int) -> None:

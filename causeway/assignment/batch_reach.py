@@ -83,7 +83,6 @@ class Reach:
         read = sorted({name for condition in self.conditions for name in condition.attributes})
         return tuple(dict.fromkeys((*self.unit_attributes, *read)))
 
-    @property
     def named_units(self) -> frozenset[str]:
         """Units that an experiment names, to give them a variant."""
         return frozenset(unit for experiment in self.experiments for unit in experiment.forced)

@@ -360,6 +360,33 @@ def test_a_stored_assignment_holds_against_the_hash_and_for_its_unit_alone() -> 
     assert [row["sticky"] for row in rows] == [True] + [False] * 49
 
 
+def test_what_is_stored_tells_units_apart_that_are_alike_otherwise() -> None:
+    """Three things stored of 600 units, under their own id or under the one from before they were known."""
+    stored = {}
+    for number in range(600):
+        attribute, unit = ("targetingKey", f"u-{number}") if number % 2 else ("anonymous", f"a-{number}")
+        assignments = ({}, {"trial__0": "on"}, {"trial__0": "off", "trial__1": "on"})[number % 3]
+        stored[f"{attribute}||{unit}"] = StickyRecord(attribute, unit, assignments)
+    table = units(700, anonymous=[f"a-{number}" for number in range(700)])
+    rows = check(flags(experiment(fallback_attribute="anonymous", forced={"u-5": "on"})), table, sticky=stored)
+    assert [row["sticky"] for row in rows] == [number % 3 > 0 and number < 600 and number != 5 for number in range(700)]
+
+
+def test_a_fallback_is_hashed_where_stored_assignments_are_looked_up() -> None:
+    subject = flags(experiment(attribute="anonymous", fallback_attribute="targetingKey"))
+    table = units(400, anonymous=["", None, *(f"a-{number}" for number in range(398))])
+    without, with_stored = check(subject, table), check(subject, table, sticky={})
+    assert [row["unit_attribute"] for row in with_stored[:3]] == ["targetingKey", "targetingKey", "anonymous"]
+    assert [row["status"] for row in without[:3]] == ["no_unit", "no_unit", "assigned"]
+
+
+def test_a_share_of_the_units_falls_back_to_another_attribute() -> None:
+    rule = ForceRule(1, coverage=0.5, attribute="anonymous", fallback_attribute="targetingKey")
+    flag_set = FlagSet({"flag": Flag("flag", 0, (rule,))})
+    rows = check(flag_set, units(400, anonymous=[None if number % 2 else f"a-{number}" for number in range(400)]))
+    assert 150 < sum(row["value"] == "1" for row in rows) < 250
+
+
 def test_a_stored_assignment_of_a_text_that_is_no_unicode_is_nobodys() -> None:
     stored = {"targetingKey||\ud800": StickyRecord("targetingKey", "\ud800", {"trial__0": "on"})}
     check(flags(experiment(forced={"\ud800": "on"})), units(5), sticky=stored)
