@@ -1,8 +1,8 @@
 """32-bit FNV-1a over a whole column of texts, and over the decimal texts of a whole column of hashes.
 
 Numbers are those of ``causeway.assignment.hashing``; what differs is that a step is made for thousands of texts at
-once, in arrays that stay in the processor's cache. That is done for bytes, which in ASCII are the code units that count;
-texts that are not ASCII are hashed one by one.
+once, in arrays that stay in the processor's cache. That is done with bytes, which are the code units of ASCII; texts
+that are not ASCII are hashed one by one.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def continued(states: Hashes, suffix: Sequence[int]) -> Hashes:
 
 
 def hashes_of_texts(data: Bytes, offsets: Offsets, prefix: str, suffix: Sequence[int] = b"") -> Hashes:
-    """The hash of ``prefix``, text and ``suffix``, for texts that lie in ``data``, as UTF-8, from one offset to the next.
+    """The hash of ``prefix``, text and ``suffix``, for texts that lie in ``data`` from one offset to the next (UTF-8).
 
     Bytes that are no UTF-8 are hashed as they are: nobody's id is among them.
     """

@@ -16,6 +16,7 @@ from causeway.assignment.batch_columns import unit_texts
 from causeway.assignment.batch_fnv import Hashes, hashes_of_decimals, hashes_of_texts, remainders
 from causeway.assignment.batch_reach import Source
 from causeway.assignment.dealers import OUT, Dealer
+from causeway.assignment.hashing import code_units
 
 _BAR = pa.scalar("|", pa.large_string())
 
@@ -129,8 +130,8 @@ class Piece:
         text, ending = self._hashed(source)
         offsets, data = _content(text)
         if version == 1:
-            return remainders(hashes_of_texts(data, offsets, "", (ending + seed).encode()), 1_000)
-        return remainders(hashes_of_decimals(hashes_of_texts(data, offsets, seed, ending.encode())), 10_000)
+            return remainders(hashes_of_texts(data, offsets, "", code_units(ending + seed)), 1_000)
+        return remainders(hashes_of_decimals(hashes_of_texts(data, offsets, seed, code_units(ending))), 10_000)
 
     def _draws(self, dealer: Dealer, source: Source) -> tuple[Ways, Ways]:
         nothing = (OUT, 0, 0.0)

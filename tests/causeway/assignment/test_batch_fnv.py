@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from causeway.assignment.batch_fnv import hashes_of_decimals, hashes_of_texts, remainders
-from causeway.assignment.hashing import fnv1a_32
+from causeway.assignment.hashing import code_units, fnv1a_32
 
 DICE = np.random.default_rng(7)
 
@@ -18,7 +18,7 @@ def hashed(texts: list[str], prefix: str = "", suffix: str = "") -> list[int]:
     _, offsets, data = pa.array(texts, pa.large_string()).buffers()
     content = np.zeros(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
     return hashes_of_texts(
-        content, np.frombuffer(offsets, np.int64)[: len(texts) + 1], prefix, suffix.encode()
+        content, np.frombuffer(offsets, np.int64)[: len(texts) + 1], prefix, code_units(suffix)
     ).tolist()
 
 

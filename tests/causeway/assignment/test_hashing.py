@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import growthbook.core
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,6 +48,13 @@ def test_equal_weights_agree_with_growthbook(cases: dict[str, list[Any]]) -> Non
 @pytest.mark.parametrize(("text", "expected"), [("", 0x811C9DC5), ("a", 0xE40C292C), ("foobar", 0xBF9CF968)])
 def test_fnv1a_agrees_with_its_authors_test_vectors(text: str, expected: int) -> None:
     assert fnv1a_32(text) == expected
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=40))
+def test_fnv1a_agrees_with_growthbooks_sdk_beyond_ascii(text: str) -> None:
+    assert fnv1a_32(text) == growthbook.core.fnv1a32(text)
+    for version in (1, 2):
+        assert hash_unit("seed", text, version) == growthbook.core.gbhash("seed", text, version)
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"])), st.sampled_from([1, 2]))
