@@ -31,10 +31,13 @@ from api.bodies import UnitId
 from api.examples import body_of, shown_as
 from api.fast_routes import FastRoute
 from api.json_text import read_json
+from api.problems import Problem
 from api.sessions import Reading
 from causeway.assignment.explain import Explanation
 
 PATH = "/v1/assignments"
+# Hundreds of requests may wait at one time: each of them is small.
+MAX_REQUEST_BYTES = 256 * 1024
 WHY_WITHDRAWN = "the variant that the unit keeps is not one of the experiment's any more"
 
 M = TypeVar("M", bound=BaseModel)
@@ -88,14 +91,14 @@ class Assignments:
 
     async def post(self, request: Request) -> Response:
         """The unit's assignment, stored before it is answered."""
-        asked = validated(AssignmentRequest, read_json(await request.body()))
+        asked = validated(AssignmentRequest, read_json(await _body(request)))
         question = question_of(asked, {**asked.properties, **asked.context}, asked.log_exposure)
         answer = await self.committer.submit(request.scope["principal"].tenant, question)
         return Response(as_json(document_of(answer)), media_type="application/json")
 
     async def explain(self, request: Request) -> Response:
         """Why the unit gets what it gets; nothing is stored."""
-        asked = validated(ExplainRequest, read_json(await request.body()))
+        asked = validated(ExplainRequest, read_json(await _body(request)))
         question = question_of(asked, asked.context)
         explanation, answer = await self._assigning.explain(request.scope["principal"].tenant, question)
         document = explained(question, explanation, answer)
@@ -109,6 +112,13 @@ async def get_assignments(
 ) -> UnitAssignments:
     """The variant of a unit in each experiment that it was assigned in; 404 if there is none."""
     return await assignments_of(session, unit_id)
+
+
+async def _body(request: Request) -> bytes:
+    body = await request.body()
+    if len(body) > MAX_REQUEST_BYTES:
+        raise Problem(413, "content-too-large", f"The body may hold {MAX_REQUEST_BYTES} bytes at most.")
+    return body
 
 
 def validated(model: type[M], document: object) -> M:
