@@ -156,6 +156,12 @@ class Database:
                 rows: list[asyncpg.Record] = await connection.fetch(statement, tenant, *arguments)
                 return rows
 
+    async def store(self, tenant: str, statement: Appending, *arguments: object) -> None:
+        """As ``append``, on the connections for large batches. What breaks a constraint is for the caller to catch."""
+        with _translated():
+            async with self._writing.acquire(timeout=self._settings.acquire_timeout) as connection:
+                await connection.execute(statement, tenant, *arguments)
+
     async def ping(self) -> None:
         """Return if Postgres answers; DatabaseUnavailable if not."""
         with _translated():

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import orjson
 
-from api.database import Database, WriteSession
+from api.database import Database
 from api.events.event_types import EventTypes
 from api.events.judging import Judged, judge
 from api.events.queries import Outcome, SomeAreThere, quarantine, store_new, store_with_care
@@ -53,20 +53,20 @@ class Ingestion:
         with self._room(len(batch.values)):
             catalogue = await self.event_types.of(tenant)
             judged = judge(batch, catalogue, datetime.now(UTC), is_cloudevents=is_cloudevents)
-            try:
-                return await self._stored(tenant, judged, content_type, repeatable, with_care=False)
-            except SomeAreThere:
-                return await self._stored(tenant, judged, content_type, repeatable, with_care=True)
+            if repeatable is None and judged.events and not judged.refusals:
+                with contextlib.suppress(SomeAreThere):
+                    return answer_of(await store_new(self._database, tenant, judged.events))
+            return await self._stored(tenant, judged, content_type, repeatable)
 
-    async def _stored(
-        self, tenant: str, judged: Judged, content_type: str, repeatable: Repeatable | None, *, with_care: bool
-    ) -> Answered:
+    async def _stored(self, tenant: str, judged: Judged, content_type: str, repeatable: Repeatable | None) -> Answered:
         async with self._database.write(tenant) as session:
             if repeatable is not None:
                 answered = await repeatable.answered(session)
                 if answered is not None:
                     return Answered(answered.status, answered.body, {**answered.headers, REPLAYED: "true"})
-            answer = await _answer(session, judged, content_type, with_care=with_care)
+            outcomes = await store_with_care(session, judged.events)
+            outcomes += await quarantine(session, judged.refusals, content_type)
+            answer = answer_of(outcomes)
             # What is to be sent again must not be answered the same way when it comes.
             if repeatable is not None and "Retry-After" not in answer.headers:
                 await repeatable.remember(session, answer)
@@ -80,13 +80,6 @@ class Ingestion:
             yield
         finally:
             self._waiting -= events
-
-
-async def _answer(session: WriteSession, judged: Judged, content_type: str, *, with_care: bool) -> Answered:
-    store = store_with_care if with_care else store_new
-    outcomes = await store(session, judged)
-    outcomes += await quarantine(session, judged.refusals, content_type)
-    return answer_of(outcomes)
 
 
 def answer_of(outcomes: Sequence[Outcome]) -> Answered:
