@@ -94,7 +94,8 @@ class BodyMiddleware:
             counted = _counted(receive, accepted.most_bytes)
             if encoding != "identity":
                 counted = _decoded(counted, encoding, accepted.most_bytes)
-                scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] not in _OF_THE_CODED]}
+                # In place: what the rest of the application notes in the scope, whoever counts requests reads there.
+                scope["headers"] = [pair for pair in scope["headers"] if pair[0] not in _OF_THE_CODED]
         except Problem as problem:
             await problem_response(problem, scope)(scope, receive, send)
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 
 
@@ -23,3 +24,9 @@ def test_metrics_count_by_route_and_name_no_tenant_key_or_experiment(acme, stran
     assert 'route="unmatched",status="404"' in text
     assert 'status="401"' in text
     assert "very-secret" not in text and "acme" not in text
+
+
+def test_a_compressed_request_is_counted_under_its_route(acme):
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    assert acme.post("/v1/events", content=gzip.compress(b'{"events": [1]}'), headers=headers).status_code == 200
+    assert 'method="POST",route="/v1/events",status="200"} 1.0' in acme.get("/metrics").text
