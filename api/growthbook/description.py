@@ -21,7 +21,7 @@ _EXAMPLE: dict[str, Any] = {
                     "key": "checkout",
                     "seed": "checkout",
                     "hashVersion": 2,
-                    "hashAttribute": "targetingKey",
+                    "hashAttribute": "id",
                     "coverage": 1.0,
                     "weights": [0.5, 0.5],
                     "variations": ["off", "on"],
@@ -39,7 +39,7 @@ FEATURES: dict[str, Any] = {
     "summary": "GrowthBook SDK payload",
     "operationId": "get_growthbook_payload",
     "description": "The tenant's flags and experiments as GrowthBook's SDKs take them: give an SDK this server as "
-    "api_host and the key as client_key, and targetingKey among the attributes.\n\nThe SDK finds the variants that "
+    "api_host and the key as client_key, and the unit as the attribute id.\n\nThe SDK finds the variants that "
     "this API would, by the unit's hash; what is stored of a unit it does not know. Experiments whose hash it cannot "
     "compute are left out.",
     "parameters": [

@@ -16,8 +16,11 @@ from api.flags_in_force import FlagsInForce
 from api.growthbook import description
 from causeway.assignment.flags import ExperimentRule, FlagSet
 from causeway.assignment.growthbook_payload import Payload, payload_of
+from causeway.declarations.assignment import TARGETING_KEY
 
 PATH = "/api/features/{client_key}"
+# What their users call the unit.
+NAMES = {TARGETING_KEY: "id"}
 _TENANTS_KEPT = 64
 
 
@@ -45,7 +48,7 @@ class GrowthBook:
         at = datetime.now(UTC)
         kept = self._kept.get(tenant)
         if kept is None or kept.flags is not flags or kept.until <= at:
-            kept = _Kept(flags, _next_step(flags, at), _answer(payload_of(flags, at)))
+            kept = _Kept(flags, _next_step(flags, at), _answer(payload_of(flags, at, names=NAMES)))
             self._kept.pop(tenant, None)
             self._kept[tenant] = kept
             while len(self._kept) > _TENANTS_KEPT:

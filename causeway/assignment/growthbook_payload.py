@@ -28,8 +28,11 @@ class Payload:
     left_out: dict[str, str]
 
 
-def payload_of(flag_set: FlagSet, at: datetime) -> Payload:
-    """The payload of a flag set, with the coverage that ramps have at this time."""
+def payload_of(flag_set: FlagSet, at: datetime, *, names: Mapping[str, str] | None = None) -> Payload:
+    """The payload of a flag set, with the coverage that ramps have at this time.
+
+    `names` are what attributes are called where the payload is evaluated, if it is not what we call them.
+    """
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
     left_out = {key: reason for key, flag in flag_set.flags.items() for reason in _obstacles(flag_set, flag)}
     while True:
@@ -50,7 +53,8 @@ def payload_of(flag_set: FlagSet, at: datetime) -> Payload:
             for holdout in _holdouts(flag):
                 features[_HOLDOUT + holdout] = _holdout_feature(flag_set, holdout, at)
     groups = {name: list(values) for name, values in flag_set.saved_groups.items()}
-    return Payload({"features": features, "savedGroups": groups}, left_out)
+    body = {"features": features, "savedGroups": groups}
+    return Payload(_renamed(body, names) if names else body, left_out)
 
 
 def _obstacles(flag_set: FlagSet, flag: Flag) -> Iterator[str]:
@@ -203,6 +207,45 @@ def _experiment_rule(
         bucketVersion=experiment.bucket_version,
         minBucketVersion=experiment.min_bucket_version,
     )
+
+
+def _renamed(body: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The payload with other names of attributes, wherever a rule names one."""
+    features = {key: {**feature} for key, feature in body["features"].items()}
+    for feature in features.values():
+        if "rules" in feature:
+            feature["rules"] = [_renamed_rule(rule, names) for rule in feature["rules"]]
+    return {**body, "features": features}
+
+
+def _renamed_rule(rule: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    renamed = dict(rule)
+    for field in ("hashAttribute", "fallbackAttribute"):
+        if field in renamed:
+            renamed[field] = names.get(renamed[field], renamed[field])
+    if "condition" in renamed:
+        renamed["condition"] = _renamed_condition(renamed["condition"], names)
+    if "filters" in renamed:
+        renamed["filters"] = [
+            {**each, "attribute": names.get(each["attribute"], each["attribute"])} for each in renamed["filters"]
+        ]
+    return renamed
+
+
+def _renamed_condition(condition: Json, names: Mapping[str, str]) -> Json:
+    """Attributes are the names that are no operators, at the top and in the conditions that $and and its like join."""
+    if not isinstance(condition, Mapping):
+        return condition
+    return {
+        names.get(name, name): (
+            [_renamed_condition(each, names) for each in operand]
+            if name in ("$and", "$or", "$nor") and isinstance(operand, list | tuple)
+            else _renamed_condition(operand, names)
+            if name == "$not"
+            else operand
+        )
+        for name, operand in condition.items()
+    }
 
 
 def _filter(each: Filter) -> dict[str, Any]:

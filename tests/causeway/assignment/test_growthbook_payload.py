@@ -69,6 +69,7 @@ def world() -> FlagSet:
             "grouped",
             0,
             (
+                ForceRule(3, condition={"$or": [{"targetingKey": "41"}, {"$not": {"targetingKey": {"$ne": "42"}}}]}),
                 ForceRule(1, condition={"age": {"$inGroup": "young"}}),
                 ForceRule(2, range=(0.2, 0.4), attribute="targetingKey"),
             ),
@@ -92,17 +93,20 @@ def context_of(number: int) -> dict[str, Any]:
 
 def test_the_published_sdk_gives_every_unit_what_we_give_it() -> None:
     flags = world()
-    payload = payload_of(flags, MAY)
+    payload = payload_of(flags, MAY, names={"targetingKey": "id"})
     assert payload.left_out == {}
     body = json.loads(json.dumps(payload.body))
     seen: Counter[tuple[str, str]] = Counter()
     for number in range(4_000):
         context = context_of(number)
-        sdk = GrowthBook(attributes=context, features=body["features"], savedGroups=body["savedGroups"])
+        attributes = {"id" if name == "targetingKey" else name: value for name, value in context.items()}
+        sdk = GrowthBook(attributes=attributes, features=body["features"], savedGroups=body["savedGroups"])
         for key in flags.flags:
             ours = evaluate(flags, key, context, at=MAY)
             assert sdk.get_feature_value(key, None) == ours.value, (key, context, ours)
             seen[key, ours.status] += 1
+        if context["targetingKey"] in ("41", "42"):
+            assert evaluate(flags, "grouped", context).value == 3
     # Nothing above was decided in one way only.
     for status in ("assigned", "not_targeted", "layer", "holdout", "prerequisite", "coverage", "forced"):
         assert seen["checkout", status], status
