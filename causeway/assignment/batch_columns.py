@@ -1,11 +1,13 @@
 """Columns of an Arrow table as an evaluation context sees them: cells as JSON values, units as texts.
 
 A null cell is an attribute that the context does not have. Times are RFC 3339 text, decimals are numbers, and bytes
-are UTF-8 text; bytes that are none become text with lone surrogates, which identifies no unit.
+are UTF-8 text; bytes that are none become text with lone surrogates, which identifies no unit. A column of Arrow's
+extension type for JSON holds values of any type.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -56,6 +58,8 @@ _AS_JSON: Sequence[tuple[Any, Callable[[Any], Json]]] = (
 def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """The column in a form that Arrow's functions know: no views, runs or extensions."""
     kind = column.type
+    if isinstance(kind, pa.JsonType):
+        return column
     if isinstance(kind, pa.BaseExtensionType):
         return plain(pa.chunked_array([chunk.storage for chunk in column.chunks], kind.storage_type))
     if pa.types.is_run_end_encoded(kind):
@@ -73,8 +77,10 @@ def _viewed(kind: pa.DataType) -> pa.DataType:
 
 
 def cells(array: pa.Array) -> list[Json]:
-    """All cells as JSON values."""
+    """All cells as JSON values. ValueError for a column of JSON that is none."""
     kind = array.type
+    if isinstance(kind, pa.JsonType):
+        return [None if cell is None else json.loads(cell) for cell in array.storage.to_pylist()]
     if pa.types.is_dictionary(kind):
         return cells(pc.take(array.dictionary, array.indices))
     if pa.types.is_timestamp(kind) and kind.unit == "ns":
@@ -93,6 +99,9 @@ def distinct(array: pa.Array) -> tuple[npt.NDArray[np.int64], list[Json]]:
 
     A value may stand in the list twice.
     """
+    if isinstance(array.type, pa.JsonType):
+        codes, texts = distinct(array.storage)
+        return codes, [None if text is None else json.loads(str(text)) for text in texts]
     try:
         encoded = array if pa.types.is_dictionary(array.type) else pc.dictionary_encode(array)
     except pa.ArrowNotImplementedError:

@@ -380,6 +380,25 @@ def test_a_fallback_is_hashed_where_stored_assignments_are_looked_up() -> None:
     assert [row["status"] for row in without[:3]] == ["no_unit", "no_unit", "assigned"]
 
 
+def test_units_that_a_holdout_holds_and_units_outside_of_a_layer_are_out() -> None:
+    away = experiment(key="away", variants=(Variant("held", 0), Variant("measured", 1)), coverage=0.4, held_out="held")
+    layer = Filter("page", ((0.2, 0.9),), "targetingKey", kind="layer", name="page")
+    subject = experiment(holdouts=(Holdout("away", "held"),), filters=(layer,))
+    rows = check(flags(subject, Flag("away", 0, (ExperimentRule(away),))), units(2_000))
+    found = {
+        status: sum(row["status"] == status for row in rows) / 2_000 for status in ("layer", "holdout", "assigned")
+    }
+    assert found == pytest.approx({"layer": 0.3, "holdout": 0.14, "assigned": 0.56}, abs=0.05)
+
+
+def test_a_bandit_deals_by_the_weights_of_the_units_context() -> None:
+    leaves = (Leaf(1, {"plan": "pro"}, (0.9, 0.1)), Leaf(2, {"plan": "team"}, (0.2, 0.8)))
+    plans = [("pro", "team", None)[number % 3] for number in range(3_000)]
+    rows = check(flags(experiment(leaves=leaves)), units(3_000, plan=plans))
+    on = {plan: sum(row["variant"] == "on" for row in rows[index::3]) / 1_000 for index, plan in enumerate(plans[:3])}
+    assert on == pytest.approx({"pro": 0.1, "team": 0.8, None: 0.5}, abs=0.07)
+
+
 def test_a_share_of_the_units_falls_back_to_another_attribute() -> None:
     rule = ForceRule(1, coverage=0.5, attribute="anonymous", fallback_attribute="targetingKey")
     flag_set = FlagSet({"flag": Flag("flag", 0, (rule,))})

@@ -56,6 +56,10 @@ COLUMNS: dict[str, tuple[pa.Array, list[Json]]] = {
     "list": (pa.array([["a", None], None]), [["a", None], None]),
     "struct": (pa.array([{"at": NOON, "n": [Decimal(1)]}]), [{"at": "2026-01-05T12:00:00Z", "n": [1.0]}]),
     "map": (pa.array([[("k", 1)], None], pa.map_(pa.string(), pa.int64())), [{"k": 1}, None]),
+    "JSON": (
+        pa.array(['"a"', "7", "7.5", "true", '{"k": [1]}', "null", None], pa.string()).cast(pa.json_()),
+        ["a", 7, 7.5, True, {"k": [1]}, None, None],
+    ),
     "run ends": (pa.RunEndEncodedArray.from_arrays([2, 3], ["a", None]), ["a", "a", None]),
     "uuid": (pa.array([UUID(int=2**127).bytes], pa.binary(16)).cast(pa.uuid()), ["\udc80" + "\x00" * 15]),
 }
