@@ -49,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     # What was loaded so far stays for good: collections need not walk it, which shortens their pauses.
     gc.freeze()
-    # A batch of events is thousands of objects that refer to each other in no circle: to look for one after every 700 of
-    # them would take a quarter of the time.
+    # A batch of events is thousands of objects that refer to each other in no circle: to look for one after every 700
+    # of them would take a quarter of the time.
     gc.set_threshold(50_000, 20, 20)
     # Uvicorn raises the signal again once it has shut down in order; being told to stop is no failure.
     with listener, contextlib.suppress(KeyboardInterrupt):

@@ -20,7 +20,13 @@ select
     received.occurred_at,
     received.sent_at,
     received.received_at as known_at,
-    received.properties
+    received.properties,
+    received.schema_version,
+    -- A file is landed whenever it is, which tells nothing of its producer's clock.
+    case
+        when received.landing_id is null
+            then received.occurred_at + (coalesce(received.first_received_at, received.received_at) - received.sent_at)
+    end as corrected_at
 from received
 left join landings
     on

@@ -9,21 +9,47 @@ received as (
 
 landings as (
     select * from {{ ref('landings_in_force') }}
+),
+
+assigned as (
+    select
+        received.tenant_id,
+        'assignment' as kind,
+        received.source,
+        received.event_id,
+        received.experiment,
+        received.unit_id,
+        received.variant,
+        received.occurred_at as exposed_at,
+        received.received_at as known_at,
+        received.properties
+    from received
+    left join landings
+        on
+            received.tenant_id = landings.tenant_id
+            and received.landing_id = landings.landing_id
+    where received.landing_id is null or landings.landing_id is not null
+),
+
+logged as (
+    select
+        tenant_id,
+        'logged' as kind,
+        source,
+        event_id,
+        properties ->> 'experiment' as experiment,
+        unit_id,
+        properties ->> 'variant' as variant,
+        occurred_at as exposed_at,
+        known_at,
+        properties
+    from {{ ref('events') }}
+    where
+        type in ('exposure', 'exp.exposure.v1')
+        and properties ->> 'experiment' is not null
+        and properties ->> 'variant' is not null
 )
 
-select
-    received.tenant_id,
-    received.source,
-    received.event_id,
-    received.experiment,
-    received.unit_id,
-    received.variant,
-    received.occurred_at as exposed_at,
-    received.received_at as known_at,
-    received.properties
-from received
-left join landings
-    on
-        received.tenant_id = landings.tenant_id
-        and received.landing_id = landings.landing_id
-where received.landing_id is null or landings.landing_id is not null
+select * from assigned
+union all
+select * from logged

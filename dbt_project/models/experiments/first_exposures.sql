@@ -7,7 +7,7 @@ declared as (
         tenant_id,
         key as experiment,
         case when declaration ->> 'source' is not null then key end as landed_source,
-        coalesce(declaration ->> 'exposure', 'assignment') as exposed_by,
+        coalesce(declaration ->> 'exposure', 'assignment') as kind,
         (declaration ->> 'start')::date as starts_on,
         (declaration ->> 'end')::date as ends_on
     from {{ source('registry', 'experiments') }}
@@ -19,56 +19,23 @@ variants as (
     where {{ in_partition('experiment') }}
 ),
 
-assigned as (
-    select
-        exposures.tenant_id,
-        exposures.experiment,
-        exposures.unit_id,
-        exposures.variant,
-        exposures.exposed_at
+-- A logged exposure says that a unit saw its variant, which may be long after it was assigned, or never.
+exposures as (
+    select exposures.*
     from {{ ref('exposures') }} as exposures
     inner join declared
         on
             exposures.tenant_id = declared.tenant_id
             and exposures.experiment = declared.experiment
-            and (declared.landed_source is null or declared.landed_source = split_part(exposures.source, '@', 1))
-    where declared.exposed_by = 'assignment'
-),
-
--- An event says that a unit saw its variant, which may be long after it was assigned, or never.
-logged as (
-    select
-        declared.tenant_id,
-        declared.experiment,
-        events.unit_id,
-        events.properties ->> 'variant' as variant,
-        events.occurred_at as exposed_at
-    from declared
-    inner join {{ ref('events') }} as events
-        on
-            declared.tenant_id = events.tenant_id
-            and declared.experiment = events.properties ->> 'experiment'
+            and exposures.kind = declared.kind
+            and (
+                declared.landed_source is null
+                or exposures.kind = 'logged'
+                or declared.landed_source = split_part(exposures.source, '@', 1)
+            )
     where
-        declared.exposed_by = 'logged'
-        and events.type = 'exposure'
-        and events.unit_id is not null
-        and events.properties ->> 'variant' is not null
-),
-
-exposures as (
-    select seen.*
-    from (
-        select * from assigned
-        union all
-        select * from logged
-    ) as seen
-    inner join declared
-        on
-            seen.tenant_id = declared.tenant_id
-            and seen.experiment = declared.experiment
-    where
-        seen.exposed_at >= coalesce(declared.starts_on, '-infinity'::date)
-        and seen.exposed_at < coalesce(declared.ends_on + 1, 'infinity'::date)
+        exposures.exposed_at >= coalesce(declared.starts_on, '-infinity'::date)
+        and exposures.exposed_at < coalesce(declared.ends_on + 1, 'infinity'::date)
 ),
 
 units as (

@@ -1,0 +1,47 @@
+{{ config(indexes=[{'columns': ['tenant_id', 'experiment', 'unit_id']}]) }}
+
+with
+
+events as (
+    select * from {{ ref('events') }}
+),
+
+assignments as (
+    select * from {{ ref('exposures') }}
+    where kind = 'assignment'
+),
+
+-- What was known to hold when the event happened: nothing that was decided after it, however near.
+held as (
+    select
+        events.tenant_id,
+        events.source,
+        events.event_id,
+        events.unit_id,
+        events.occurred_at,
+        assignments.experiment,
+        assignments.variant,
+        assignments.exposed_at as assigned_at,
+        row_number() over (
+            partition by events.tenant_id, events.source, events.event_id, assignments.experiment
+            order by assignments.exposed_at desc, assignments.known_at asc, assignments.variant asc
+        ) as recency
+    from events
+    inner join assignments
+        on
+            events.tenant_id = assignments.tenant_id
+            and events.unit_id = assignments.unit_id
+            and events.occurred_at >= assignments.exposed_at
+)
+
+select
+    tenant_id,
+    source,
+    event_id,
+    experiment,
+    unit_id,
+    variant,
+    occurred_at,
+    assigned_at
+from held
+where recency = 1
