@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from api.bodies import MAX_DEPTH
 from api.json_text import read_json
 from api.ofrep.answers import Refused
 from api.problems import Problem
@@ -27,10 +28,24 @@ def context_of(body: bytes) -> Mapping[str, Any]:
     context = document.get("context", {})
     if not isinstance(context, dict):
         raise Refused("INVALID_CONTEXT", "context must be an object.")
+    # No deeper than it has brackets, which spares most contexts the walk.
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_too_deep(context):
+        raise Refused("INVALID_CONTEXT", f"context may be nested {MAX_DEPTH} deep at most.")
     key = context.get(TARGETING_KEY)
     if key is not None and key != "":
         _check(key)
     return context
+
+
+def _is_too_deep(context: Mapping[str, Any]) -> bool:
+    waiting: list[tuple[Any, int]] = [(context, 1)]
+    while waiting:
+        value, depth = waiting.pop()
+        if isinstance(value, dict | list):
+            if depth > MAX_DEPTH:
+                return True
+            waiting.extend((item, depth + 1) for item in (value.values() if isinstance(value, dict) else value))
+    return False
 
 
 def _check(key: object) -> None:

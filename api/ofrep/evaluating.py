@@ -17,7 +17,7 @@ from api.assignments.assigning import WITHDRAWN, Assigning, Question
 from api.assignments.assigning import Answer as Assigned
 from api.assignments.committer import Committer
 from api.assignments.lookups import TARGETING_KEY, Known, Lookup, Reach, lookups_of, read_known, slot_of
-from api.database import Database
+from api.database import Database, TextRefused
 from api.ofrep.answers import Refused
 from api.problems import Problem
 from causeway.assignment.evaluate import evaluate
@@ -87,6 +87,8 @@ class Evaluating:
                 raise
             why = "; ".join(f"{field.location[-1]} {field.message}" for field in problem.errors) or problem.detail
             raise Refused("INVALID_CONTEXT", f"The exposure cannot be logged: {why}.") from None
+        except TextRefused:
+            raise Refused("INVALID_CONTEXT", "The exposure cannot be logged: the context cannot be stored.") from None
 
     async def _read(self, tenant: str, items: Sequence[Sequence[Lookup]]) -> Sequence[Known | Exception]:
         known = await read_known(self._database, tenant, [lookup for lookups in items for lookup in lookups])

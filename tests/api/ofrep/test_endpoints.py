@@ -166,8 +166,22 @@ def test_an_exposure_needs_a_unit(acme, world):
     missing = flag(acme, "by_school", "customer-1")
     assert (missing.status_code, missing.json()["errorCode"]) == (400, "INVALID_CONTEXT")
     assert "school" in missing.json()["errorDetails"]
-    unusable = flag(acme, "by_school", "customer-1", {"Prefer": "exposure=log"}, school="a\nb")
-    assert (unusable.status_code, unusable.json()["errorCode"]) == (400, "INVALID_CONTEXT")
+    for context in ({"school": "a\nb"}, {"school": "a", "name": "a\x00b"}):
+        unusable = flag(acme, "by_school", "customer-1", {"Prefer": "exposure=log"}, **context)
+        assert (unusable.status_code, unusable.json()["errorCode"]) == (400, "INVALID_CONTEXT"), context
+
+
+def test_a_context_is_nested_no_deeper_than_what_is_stored_elsewhere(acme, world):
+    world.declare("acme", "nested")
+    for levels, status in ((31, 200), (32, 400), (900, 400)):
+        value: Any = 1
+        for _ in range(levels):
+            value = [value]
+        answer = flag(acme, "nested", "customer-1", {"Prefer": "exposure=log"}, deep=value)
+        assert answer.status_code == status, levels
+    assert "32 deep" in answer.json()["errorDetails"]
+    many = {f"list_{number}": [number] for number in range(100)}
+    assert flag(acme, "nested", "customer-1", **many).status_code == 200
 
 
 def test_metadata_is_flat_and_names_what_decided(acme, world):
