@@ -37,7 +37,7 @@ def read_stream(body: bytes, attributes: Collection[str]) -> Units:
         for name in table.column_names:
             _refuse_long(name, table.column(name))
         table = pa.table({name: _written_out(table.column(name)) for name in table.column_names})
-    except (pa.ArrowException, OSError, OverflowError, struct.error, IndexError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError, struct.error, IndexError) as error:
         raise Problem(400, "bad-request", f"The body is not a stream of Arrow tables: {_first_line(error)}") from None
     return _units(table)
 
@@ -142,6 +142,9 @@ def _units(table: pa.Table) -> Units:
     """The rows, those without a usable unit noted."""
     ids = table.column(UNIT)
     kind = _value_type(ids.type)
+    if table.num_rows == 0:
+        # Arrow 25 ends the process when it looks for the places of nothing in a column without chunks.
+        return Units(table, {})
     if pa.types.is_null(kind):
         return Units(table, dict.fromkeys(range(table.num_rows), "unit_id is missing"))
     flat = ids.cast(kind)

@@ -158,7 +158,8 @@ def _content(text: pa.Array) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:
         return np.zeros(len(text) + 1, np.int32), np.zeros(0, np.uint8)
     width = np.int64 if pa.types.is_large_string(text.type) else np.int32
     content = np.zeros(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
-    return np.frombuffer(offsets, width)[text.offset : text.offset + len(text) + 1], content
+    # A buffer may be longer than its array.
+    return np.frombuffer(offsets, width, text.offset + len(text) + 1)[text.offset :], content
 
 
 def instants(times: pa.ChunkedArray, default: datetime | None) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:

@@ -211,6 +211,17 @@ def test_too_many_lines_are_refused() -> None:
     assert refusal.value.status == 413
 
 
+@pytest.mark.parametrize("media_type", [NDJSON, ARROW])
+def test_no_units_have_no_answers(media_type) -> None:
+    schema = pa.schema({"unit_id": pa.string(), "plan": pa.string()})
+    sink = pa.BufferOutputStream()
+    pa.ipc.new_stream(sink, schema).close()
+    for body in (
+        (b"", b"\n \n") if media_type == NDJSON else (sink.getvalue().to_pybytes(), stream(schema.empty_table()))
+    ):
+        assert [answer(body, media_type, accept) for accept in (NDJSON, ARROW)] == [[], []]
+
+
 def test_attributes_that_make_no_difference_are_not_kept() -> None:
     unit = {"unit_id": "a", "plan": "pro", "age": 7, "targetingKey": "b"}
     for body, media_type in ((lines(unit), NDJSON), (stream(pa.Table.from_pylist([unit])), ARROW)):
