@@ -18,7 +18,9 @@ from api import answers as kept_answers
 from api import flags_in_force, problems
 from api.answers import Answers, AnswersMiddleware
 from api.assignments.assigning import Assigning
+from api.assignments.batch_endpoint import Batch
 from api.assignments.endpoints import Assignments
+from api.assignments.tables import Tables
 from api.authentication import AuthenticationMiddleware, Authenticator
 from api.bodies import BodyMiddleware
 from api.database import Database
@@ -42,7 +44,8 @@ def create_app(settings: Settings) -> FastAPI:
     assigning = Assigning(database, flags)
     assignments = Assignments(assigning, settings.assignments_waiting)
     evaluating = Evaluating(database, assigning, assignments.committer, settings.assignments_waiting)
-    fast_routes = (*assignments.routes, *Ofrep(evaluating).routes, *GrowthBook(flags).routes)
+    batch = Batch(assigning, Tables(database))
+    fast_routes = (*assignments.routes, *batch.routes, *Ofrep(evaluating).routes, *GrowthBook(flags).routes)
     metrics = Metrics(answers)
 
     def linked(is_linked: bool) -> None:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
 
 from api.problems import FieldError, Problem
+
+M = TypeVar("M", bound=BaseModel)
 
 
 def read_json(body: bytes) -> Any:
@@ -21,6 +26,15 @@ def read_json(body: bytes) -> Any:
         raise Problem(422, "invalid-request", "The body can be read in more than one way.", errors=[field]) from None
     except (ValueError, RecursionError):
         raise Problem(400, "bad-request", "The body is not JSON.") from None
+
+
+def validated(model: type[M], document: object, where: str = "body") -> M:
+    """``document``, found ``where`` in the request, as ``model``; the same error as from FastAPI if it is not one."""
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        errors = [{**each, "loc": (where, *each["loc"])} for each in error.errors(include_url=False)]
+        raise RequestValidationError(errors) from None
 
 
 class _TwiceThere(Exception):

@@ -134,7 +134,7 @@ class Assigning:
         reach = await self.reach(tenant)
         key = question.experiment
         if key not in reach.flags.flags:
-            raise self._missing(tenant, key)
+            raise self.missing(tenant, key)
         lookups = list(lookups_of(reach.within(key), question.context, question.at))
         known = await read_known(self._database, tenant, lookups)
         explanation = explain(reach.flags, key, question.context, at=question.at, sticky=known.records(lookups))
@@ -148,11 +148,12 @@ class Assigning:
     def _drafted(self, tenant: str, reach: Reach, question: Question) -> Draft | Exception:
         experiments = reach.experiments(question.experiment)
         if not experiments:
-            return self._missing(tenant, question.experiment)
+            return self.missing(tenant, question.experiment)
         lookups = list(lookups_of(experiments, question.context, question.at))
         return Draft(question, experiments, lookups)
 
-    def _missing(self, tenant: str, key: str) -> Exception:
+    def missing(self, tenant: str, key: str) -> Exception:
+        """Why there is no experiment ``key``: not declared, or declared and spoilt."""
         spoilt = key in self._flags.spoilt(tenant)
         return SpoiltDeclarationError(key) if spoilt else not_found("experiment", key)
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Path
-from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -30,7 +28,7 @@ from api.assignments.queries import assignments_of
 from api.bodies import UnitId
 from api.examples import body_of, shown_as
 from api.fast_routes import FastRoute
-from api.json_text import read_json
+from api.json_text import read_json, validated
 from api.problems import Problem
 from api.sessions import Reading
 from causeway.assignment.explain import Explanation
@@ -39,8 +37,6 @@ PATH = "/v1/assignments"
 # Hundreds of requests may wait at one time: each of them is small.
 MAX_REQUEST_BYTES = 256 * 1024
 WHY_WITHDRAWN = "the variant that the unit keeps is not one of the experiment's any more"
-
-M = TypeVar("M", bound=BaseModel)
 
 router = APIRouter(prefix=PATH, tags=["assignments"])
 
@@ -119,15 +115,6 @@ async def _body(request: Request) -> bytes:
     if len(body) > MAX_REQUEST_BYTES:
         raise Problem(413, "content-too-large", f"The body may hold {MAX_REQUEST_BYTES} bytes at most.")
     return body
-
-
-def validated(model: type[M], document: object) -> M:
-    """``document`` as ``model``; the same error as from FastAPI if it is not one."""
-    try:
-        return model.model_validate(document)
-    except ValidationError as error:
-        errors = [{**each, "loc": ("body", *each["loc"])} for each in error.errors(include_url=False)]
-        raise RequestValidationError(errors) from None
 
 
 def question_of(asked: Asked, context: dict[str, Any], log_exposure: bool = False) -> Question:

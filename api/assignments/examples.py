@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi.openapi.models import Example
 
+from api.assignments.batch import ARROW, NDJSON
 from api.examples import shown
 
 _STORED: dict[str, Any] = {
@@ -98,3 +99,24 @@ EXPLAINED: dict[str, Any] = {
     }
 }
 OF_UNIT = shown({"of a unit": {"unit_id": "customer-17", "assignments": [_STORED]}})
+
+_LINES = '{"unit_id": "customer-17", "channel": "Phone"}\n{"unit_id": "customer-18", "channel": "Web"}\n'
+_ANSWERED = (
+    '{"unit_id":"customer-17","bucket":7316,"randomization_unit":"customer-17","window_start":null,"variant":"mens",'
+    '"in_experiment":true,"status":"assigned","reason":"SPLIT","sticky":false,"layer":null,"holdout":null,'
+    '"unit_attribute":"targetingKey","policy_version":"0d5f5c6a41b2","config":{"subject":"New for him"}}\n'
+)
+
+
+def _table(lines: str) -> dict[str, Any]:
+    """A table in either form; of the binary one there is nothing to show but that it is one."""
+    text = {"type": "string", "description": "A JSON object a line."}
+    stream = {"type": "string", "format": "binary", "description": "An Arrow IPC stream, its buffers uncompressed."}
+    return {
+        NDJSON: {"schema": text, "examples": {"two_units": {"summary": "Two units", "value": lines}}},
+        ARROW: {"schema": stream, "examples": {"a_stream": {"summary": "A stream", "value": "(Arrow IPC stream)"}}},
+    }
+
+
+UNITS = _table(_LINES)
+ASSIGNED_UNITS = _table(_ANSWERED)

@@ -55,15 +55,16 @@ def test_of_two_who_decide_differently_the_first_one_to_store_is_told_to_both(se
     assert world.rows("select variant from raw.assignments where unit_id = 'u' and experiment = 'overtaken'") == []
 
 
-def test_more_than_can_wait_are_told_to_come_again_and_the_others_are_stored(serve, api_settings, world, locked):
+def test_more_than_can_wait_are_told_to_come_again_and_the_others_are_stored(
+    serve, api_settings, world, locked, wait_until
+):
     world.declare("acme", "crowded")
     settings = replace(api_settings, assignments_waiting=5, statement_timeout=30.0)
     with serve(settings) as served, ThreadPoolExecutor(12) as pool:
         clients = [served.client("acme") for _ in range(12)]
         asked = [pool.submit(ask, client, "crowded", f"c{n}") for n, client in enumerate(clients)]
-        told = []
-        while len(told) < 7:
-            told = [each.result() for each in asked if each.done()]
+        wait_until(lambda: sum(each.done() for each in asked) == 7)
+        told = [each.result() for each in asked if each.done()]
         assert {answer.status_code for answer in told} == {429}
         assert all(int(answer.headers["retry-after"]) >= 1 for answer in told)
         assert clients[0].get("/healthz").status_code == 200
