@@ -13,9 +13,13 @@ import typer
 from pydantic import BaseModel
 from typer.main import get_command
 
+from causeway.declarations.event_type import EventTypeDeclaration
 from causeway.declarations.experiment import ExperimentDeclaration, ExperimentSource, Metric
 from causeway.declarations.feature import FeatureDeclaration
+from causeway.declarations.flag import FlagDeclaration, FlagRule
+from causeway.declarations.layer import LayerDeclaration
 from causeway.declarations.reading import read_declaration
+from causeway.declarations.saved_group import SavedGroupDeclaration
 from causeway.declarations.source import Simulation, SourceDeclaration
 from causeway.declarations.study import NegativeControls, StudyDeclaration
 from cli.main import app
@@ -100,7 +104,12 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 @pytest.mark.parametrize(
     ("page", "model"),
     [
-        ("first-analysis.md", ExperimentDeclaration),
+        ("first-analysis.md, declarations.md", ExperimentDeclaration),
+        ("declarations.md", FlagDeclaration),
+        ("declarations.md", FlagRule),
+        ("declarations.md", LayerDeclaration),
+        ("declarations.md", EventTypeDeclaration),
+        ("declarations.md", SavedGroupDeclaration),
         ("first-analysis.md", Metric),
         ("first-analysis.md", ExperimentSource),
         ("declarations.md", StudyDeclaration),
@@ -111,8 +120,9 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     ],
 )
 def test_every_key_of_a_declaration_is_explained(page: str, model: type[BaseModel]) -> None:
-    text = (PROJECT / "docs" / page).read_text()
-    assert [name for name in model.model_fields if f"`{name}`" not in text] == []
+    text = "".join((PROJECT / "docs" / name).read_text() for name in page.split(", "))
+    names = [field.alias or name for name, field in model.model_fields.items()]
+    assert [name for name in names if f"`{name}`" not in text] == []
 
 
 def test_every_environment_variable_is_explained() -> None:
