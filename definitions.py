@@ -4,6 +4,7 @@ import dagster as dg
 
 import assets
 from jobs import ROAD
+from jobs.retention import daily_retention, retention
 from jobs.schedules import daily_landing
 from resources.dbt import DbtResource
 from resources.mlflow import MlflowResource
@@ -12,8 +13,8 @@ from sensors import SENSORS
 
 defs = dg.Definitions(
     assets=dg.load_assets_from_package_module(assets, include_specs=True),
-    jobs=ROAD,
-    schedules=[daily_landing],
+    jobs=[*ROAD, retention],
+    schedules=[daily_landing, daily_retention],
     sensors=SENSORS,
     resources={"postgres": PostgresResource(), "dbt": DbtResource(), "mlflow": MlflowResource()},
     # A partition is small and its assets share what they import: a process a step would cost more than it gives.

@@ -14,6 +14,7 @@ from cli.bench import bench
 from cli.demo import demo
 from cli.migrate import key, migrate
 from cli.refresh import refresh
+from cli.replay import replay
 from cli.reproduce import reproduce
 from cli.simulate import simulate
 from cli.status import schema, status
@@ -27,7 +28,7 @@ app = typer.Typer(
     help="Experiments and causal questions on your own data."
     " Exit codes: 0 fine, 1 the answer is a failure, 2 wrong input.",
 )
-for command in (demo, up, status, migrate, key, refresh, analyze, assign, simulate, reproduce, bench, schema):
+for command in (demo, up, status, migrate, key, refresh, analyze, assign, simulate, replay, reproduce, bench, schema):
     app.command()(command)
 
 

@@ -56,8 +56,8 @@ def _read_manifest(_modified: float) -> Mapping[str, Any]:
 
 
 @lru_cache(maxsize=4)
-def _parsed(schema_prefix: str, _newest: float) -> Any:
-    """dbt's own form of the manifest for one schema prefix, to be copied: compiling leaves its traces in it."""
+def _parsed(schema_prefix: str, _newest: float, _database: str) -> Any:
+    """dbt's own form of the manifest for one schema prefix and database, to be copied: compiling leaves its traces."""
     variables = {"schema_prefix": schema_prefix, "known_at": "infinity", "partition": "", "tenant": ""}
     return _invoke(["parse", "--no-partial-parse", "--no-write-json", "--vars", json.dumps(variables)], None)
 
@@ -106,7 +106,7 @@ class DbtResource(dg.ConfigurableResource):
             "partition": partition,
             "tenant": self.tenant,
         }
-        parsed = _parsed(self.schema_prefix, _newest_input()).deepcopy()
+        parsed = _parsed(self.schema_prefix, _newest_input(), os.environ["CAUSEWAY_DBT_DATABASE"]).deepcopy()
         selected = ["--select", *models, "--vars", json.dumps(variables), "--no-write-json"]
         result = _invoke(
             ["build", *selected, "--exclude-resource-type", "unit_test"] if tests else ["run", *selected], parsed

@@ -69,6 +69,21 @@ def read_event(body: bytes) -> Batch:
     return _one(_text(body)) if batch is None else batch
 
 
+def read_records(records: Sequence[str]) -> Batch:
+    """Events that were refused, from the texts that were kept of them."""
+    values: list[object] = []
+    flaws: dict[int, Flaw] = {}
+    for position, text in enumerate(records):
+        try:
+            value, flaw = _tolerant(text)
+        except Problem:
+            value, flaw = None, Flaw("not_json", "event: it is not JSON")
+        values.append(value)
+        if flaw is not None:
+            flaws[position] = flaw
+    return Batch(values, flaws, dict(enumerate(records)), True)
+
+
 def record_of(value: object) -> str:
     """``value`` as JSON text that can be stored: what has no UTF-8 form is escaped."""
     try:

@@ -11,6 +11,7 @@ from assets import declared, partitions
 from assets.pictures import picture
 from assets.raw.datasets import DATASETS
 from assets.raw.expectations import Expectation, validate
+from causeway.declarations.event_type import SEVEN_YEARS
 from causeway.landing.reading import parse_table
 from causeway.landing.records import LandingCounts, LandingRecords, event_records, study_records, trial_records
 from causeway.landing.table import quarantine_of
@@ -167,9 +168,10 @@ def _write(
             "SELECT 1 FROM raw.landings WHERE tenant_id = %s AND landing_id = %s", (tenant, landing_id)
         ):
             return records.counts.events + records.counts.assignments
+        events = _with_retention(transaction, tenant, records.events)
         duplicates = sum(
             transaction.append(table, frame.with_columns(tags)).duplicates
-            for table, frame in (("raw.events", records.events), ("raw.assignments", records.assignments))
+            for table, frame in (("raw.events", events), ("raw.assignments", records.assignments))
             if frame.height
         )
         if accepted and records.assignments.height:
@@ -185,6 +187,19 @@ def _write(
             ),
         )  # fmt: skip
     return duplicates
+
+
+def _with_retention(transaction: PostgresTransaction, tenant: str, events: pl.DataFrame) -> pl.DataFrame:
+    """Each event with the days that its type is kept for, as one that comes over HTTP."""
+    declared = transaction.fetch_all(
+        "SELECT DISTINCT ON (key) key, (declaration ->> 'retention_days')::integer"
+        f" FROM {transaction.table('registry.event_types')} WHERE tenant_id = %s ORDER BY key, version DESC",
+        (tenant,),
+    )
+    days = {key: kept for key, kept in declared if kept is not None}
+    return events.with_columns(
+        retention_days=pl.col("type").replace_strict(days, default=SEVEN_YEARS, return_dtype=pl.Int64)
+    )
 
 
 def _sticky(transaction: PostgresTransaction, tenant: str, assignments: pl.DataFrame) -> pl.DataFrame:
