@@ -11,6 +11,7 @@ import io
 import json
 import random
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -115,14 +116,14 @@ class House:
                 admin.execute(statement.encode())
 
 
-@pytest.fixture(scope="session")
-def empty_house(postgres_server: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    settings = replace(postgres_server, database_name="test_pipeline")
-    with connect(postgres_server.admin_address(), autocommit=True) as admin:
-        create_database(admin, settings, "causeway", template=postgres_server.database_name)
+@contextmanager
+def _built(server: Settings, name: str, folder: Path) -> Iterator[House]:
+    settings = replace(server, database_name=name)
+    with connect(server.admin_address(), autocommit=True) as admin:
+        create_database(admin, settings, "causeway", template=server.database_name)
     with pytest.MonkeyPatch.context() as environment:
-        for name, value in _environment(settings).items():
-            environment.setenv(name, value)
+        for variable, value in _environment(settings).items():
+            environment.setenv(variable, value)
         from definitions import defs
 
     quiet = dg.Definitions(
@@ -133,9 +134,29 @@ def empty_house(postgres_server: Settings, tmp_path_factory: pytest.TempPathFact
         executor=dg.in_process_executor,
     )
     with dg.DagsterInstance.ephemeral() as instance:
-        yield House(settings, PostgresClient(settings), instance, quiet, tmp_path_factory.mktemp("declarations"))
-    with connect(postgres_server.admin_address(), autocommit=True) as admin:
+        yield House(settings, PostgresClient(settings), instance, quiet, folder)
+    with connect(server.admin_address(), autocommit=True) as admin:
         admin.execute(f'DROP DATABASE IF EXISTS "{settings.database_name}" WITH (FORCE)'.encode())
+
+
+@pytest.fixture(scope="session")
+def empty_house(postgres_server: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with _built(postgres_server, "test_pipeline", tmp_path_factory.mktemp("declarations")) as house:
+        yield house
+
+
+@pytest.fixture(scope="module")
+def own_house(
+    postgres_server: Settings, tmp_path_factory: pytest.TempPathFactory, _reachable_by_resources: None
+) -> Iterator[House]:
+    """A house that the module has for itself, with nothing in it."""
+    with (
+        _built(postgres_server, "test_own_house", tmp_path_factory.mktemp("own_declarations")) as house,
+        pytest.MonkeyPatch.context() as environment,
+    ):
+        for name, value in _environment(house.settings).items():
+            environment.setenv(name, value)
+        yield house
 
 
 @pytest.fixture(scope="module", autouse=True)

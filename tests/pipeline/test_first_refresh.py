@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from conftest import House
 
 PYTHON_TABLES = {
+    "experiments.assignments": "experiment",
     "experiments.health": "experiment",
     "models.prognostic_models": "experiment",
     "models.prognostic_predictions": "experiment",

@@ -1,0 +1,50 @@
+"""The flags of a tenant as they are evaluated, and what is stored of its units, read from the database."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from causeway.assignment.declared import flag_set
+from causeway.assignment.flags import Experiment, FlagSet
+from causeway.assignment.sticky import StickyRecord, assignment_key
+from resources.postgres_client import PostgresTransaction
+from resources.registry_rows import standing_of
+
+TARGETING_KEY = "targetingKey"
+
+
+def flags_in_force(transaction: PostgresTransaction, tenant: str) -> FlagSet:
+    """Everything that ``tenant`` declares and that can be evaluated; what is switched off is off."""
+    standing = standing_of(transaction, tenant)
+    killed = transaction.fetch_all(
+        f"SELECT key FROM {transaction.table('registry.kill_switches')} WHERE tenant_id = %s", (tenant,)
+    )
+    return flag_set(
+        standing.experiments.values(),
+        standing.flags.values(),
+        standing.layers.values(),
+        standing.saved_groups.values(),
+        killed=frozenset(key for (key,) in killed),
+    )
+
+
+def stored_assignments(
+    transaction: PostgresTransaction, tenant: str, experiments: Iterable[Experiment], until: datetime
+) -> dict[str, StickyRecord]:
+    """What was stored of the units of ``tenant`` until then, by record key, as an evaluation asks for it."""
+    by_key = {experiment.key: experiment for experiment in experiments}
+    rows = transaction.fetch_all(
+        "SELECT experiment, bucket_version, unit_attribute, unit_id, nullif(window_start, '-infinity'), variant"
+        " FROM raw.sticky_assignments WHERE tenant_id = %s AND experiment = ANY(%s) AND assigned_at <= %s"
+        " ORDER BY experiment, bucket_version, unit_attribute, unit_id, window_start",
+        (tenant, list(by_key), until),
+    )
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for key, bucket_version, attribute, unit_id, window_start, variant in rows:
+        assigned = assignment_key(key, bucket_version, window_start)
+        found.setdefault((attribute, unit_id), {})[assigned] = variant
+        fallback = by_key[key].fallback_attribute
+        if fallback is not None and attribute == TARGETING_KEY:
+            # Before it was known, the unit asked under its anonymous id.
+            found.setdefault((fallback, unit_id), {}).setdefault(assigned, variant)
+    records = (StickyRecord(*unit, assignments) for unit, assignments in found.items())
+    return {record.key: record for record in records}
