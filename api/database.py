@@ -26,6 +26,10 @@ class DatabaseUnavailable(Exception):
     """Postgres cannot be reached, is restarting, is overloaded, or may not be used as this role."""
 
 
+class Locked(DatabaseUnavailable):
+    """Somebody else's transaction, not yet committed, holds what a statement needs."""
+
+
 class NotMaterialised(Exception):
     """A serving table does not exist yet."""
 
@@ -126,7 +130,11 @@ class Database:
         """Make the pools; they connect when they are first used."""
         self._reading = await self._pool(self._settings.read_connections, read_only=True)
         self._writing = await self._pool(self._settings.write_connections, read_only=False)
-        self._appending = await self._pool(self._settings.append_connections, read_only=False)
+        self._appending = await self._pool(
+            self._settings.append_connections,
+            read_only=False,
+            lock_timeout=f"{self._settings.lock_timeout * 1000:.0f}",
+        )
 
     async def close(self) -> None:
         """Close every connection, the busy ones too."""
@@ -150,7 +158,10 @@ class Database:
                 yield WriteSession(connection, tenant)
 
     async def append(self, tenant: str, statement: Appending, *arguments: object) -> list[asyncpg.Record]:
-        """Run ``statement`` as ``tenant``; its rows are stored for good when this returns."""
+        """Run ``statement`` as ``tenant``; its rows are stored for good when this returns.
+
+        Locked if a transaction that is long under way, such as a landing's, holds one of them.
+        """
         with _translated():
             async with self._appending.acquire(timeout=self._settings.acquire_timeout) as connection:
                 rows: list[asyncpg.Record] = await connection.fetch(statement, tenant, *arguments)
@@ -197,7 +208,7 @@ class Database:
             on_link(False)
             connection.terminate()
 
-    async def _pool(self, size: int, *, read_only: bool) -> asyncpg.Pool:
+    async def _pool(self, size: int, *, read_only: bool, **server_settings: str) -> asyncpg.Pool:
         async def nothing_to_reset(_: object) -> None:
             """No connection has a state that outlives its transaction, so all are spared the round trip."""
 
@@ -208,7 +219,7 @@ class Database:
             init=_refuse_unsafe_role,
             reset=nothing_to_reset,
             timeout=self._settings.connect_timeout,
-            server_settings=self._server_settings(read_only=read_only),
+            server_settings=self._server_settings(read_only=read_only) | server_settings,
         )
 
     def _server_settings(self, *, read_only: bool) -> dict[str, str]:
@@ -244,6 +255,8 @@ def _translated() -> Iterator[None]:
         raise NotMaterialised(str(error)) from error
     except (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError) as error:
         raise TextRefused(str(error)) from error
+    except asyncpg.LockNotAvailableError as error:
+        raise Locked(str(error)) from error
     except (
         OSError,
         TimeoutError,
@@ -253,7 +266,6 @@ def _translated() -> Iterator[None]:
         asyncpg.InvalidAuthorizationSpecificationError,
         asyncpg.InvalidCatalogNameError,
         asyncpg.TransactionRollbackError,
-        asyncpg.LockNotAvailableError,
         asyncpg.IdleInTransactionSessionTimeoutError,
         asyncpg.InternalClientError,
     ) as error:

@@ -23,6 +23,7 @@ class Settings:
     connect_timeout: float = 3.0
     acquire_timeout: float = 3.0
     statement_timeout: float = 5.0
+    lock_timeout: float = 2.0
     # A revoked key keeps working for at most this long.
     key_lifetime: float = 30.0
     # Answers are dropped when the pipeline notifies; this is how stale one may be if a notification is lost.

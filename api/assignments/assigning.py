@@ -33,7 +33,7 @@ from api.assignments.queries import (
     cross_event,
     expose,
     exposure_event,
-    keep,
+    keep_and_read,
     read_stored,
 )
 from api.database import Database
@@ -93,6 +93,18 @@ class Draft:
     entries: list[tuple[Entry, Experiment, Slot]] = field(default_factory=list)
     wanted: dict[Slot, Keep] = field(default_factory=dict)
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether nothing that is stored matters but the assignment itself.
+
+        Then it is evaluated as if nothing were: the statement that would store the assignment tells what is.
+        """
+        if len(self.experiments) > 1:
+            return False
+        (experiment,) = self.experiments.values()
+        is_bound = experiment.fallback_attribute is not None or experiment.min_bucket_version > 0
+        return experiment.attribute == TARGETING_KEY and not is_bound
+
 
 class SpoiltDeclarationError(Exception):
     """What is stored of the experiment no longer validates, which is our fault."""
@@ -118,12 +130,11 @@ class Assigning:
         """The answers to ``questions``, stored. A question that cannot be answered has its Problem."""
         reach = await self.reach(tenant)
         drafts = [self._drafted(tenant, reach, question) for question in questions]
-        lookups = [lookup for draft in drafts if isinstance(draft, Draft) for lookup in draft.lookups]
-        known = await read_known(self._database, tenant, lookups)
-        before = frozenset(known.stored)
+        others = [draft for draft in drafts if isinstance(draft, Draft) and not draft.is_alone]
+        known = await read_known(self._database, tenant, [lookup for draft in others for lookup in draft.lookups])
         judged = [self._judged(reach, draft, known) if isinstance(draft, Draft) else draft for draft in drafts]
         sound = [draft for draft in judged if isinstance(draft, Draft)]
-        await self._keep(tenant, reach, sound, known)
+        before = await self._keep(tenant, reach, sound, known)
         crossed = await self._cross(tenant, sound, known)
         told = [_answer(draft, known, before, crossed) if isinstance(draft, Draft) else draft for draft in judged]
         await self._expose(tenant, [answer for answer in told if isinstance(answer, Answer)])
@@ -177,26 +188,34 @@ class Assigning:
                     draft.wanted[each] = Keep(entry.variant, experiment.policy_version, noted)
         return draft
 
-    async def _keep(self, tenant: str, reach: Reach, drafts: Sequence[Draft], known: Known) -> None:
-        """Store what ``drafts`` want; whoever was overtaken is evaluated again, with what the other one stored."""
+    async def _keep(self, tenant: str, reach: Reach, drafts: Sequence[Draft], known: Known) -> frozenset[Slot]:
+        """Store what ``drafts`` want; the slots that were taken before.
+
+        Whoever was overtaken, or had not asked what is stored, is evaluated again with what there is now.
+        """
+        before = set(known.stored)
+        unread = [lookup.slot for draft in drafts if draft.is_alone for lookup in draft.lookups]
         for _ in range(_ROUNDS):
             wanted: dict[Slot, Keep] = {}
             for draft in drafts:
                 for slot, each in draft.wanted.items():
                     wanted.setdefault(slot, each)
-            if not wanted:
-                return
-            kept = await keep(self._database, tenant, wanted)
-            known.stored |= kept
-            lost = wanted.keys() - kept.keys()
+            if not wanted and not unread:
+                break
+            kept, found = await keep_and_read(self._database, tenant, wanted, unread)
+            known.stored |= kept | found
+            before |= found.keys()
+            unread = []
+            lost = wanted.keys() - known.stored.keys()
             if lost:
                 known.stored |= await read_stored(self._database, tenant, lost)
             for draft in drafts:
-                if any(known.stored[slot].variant != each.variant for slot, each in draft.wanted.items()):
+                if _is_overtaken(draft, known, found):
                     self._judged(reach, draft, known)
                 else:
                     draft.wanted.clear()
         assert not any(draft.wanted for draft in drafts), "what is stored never changes, so nobody is overtaken twice"
+        return frozenset(before)
 
     async def _cross(self, tenant: str, drafts: Sequence[Draft], known: Known) -> dict[str, datetime]:
         """Note the variants that are not the stored ones, where an experiment does not hold its units to those."""
@@ -224,6 +243,12 @@ class Assigning:
                 exposures[exposure_event(slot, answer.variant)] = Exposure(question.unit_id, json.dumps(shown))
         if exposures:
             await expose(self._database, tenant, exposures)
+
+
+def _is_overtaken(draft: Draft, known: Known, found: Mapping[Slot, Stored]) -> bool:
+    if draft.is_alone and any(lookup.slot in found for lookup in draft.lookups):
+        return True
+    return any(known.stored[slot].variant != each.variant for slot, each in draft.wanted.items())
 
 
 def _unusable(entry: Entry) -> Problem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -76,15 +76,23 @@ class Exposure(NamedTuple):
     properties: str
 
 
-# Slot by slot through the key, whatever the planner thinks of the size of a table that grows all the time.
-STORED = as_tenant(
+_COLUMNS = """
+    experiment, bucket_version, unit_attribute, unit_id, window_start, variant, assigned_at, source, policy_version
+"""
+
+
+def _stored(first: int) -> str:
+    """What is stored in the slots that are the five parameters from $first on.
+
+    Slot by slot through the key, whatever the planner thinks of the size of a table that grows all the time.
     """
+    kinds = ("text[]", "bigint[]", "text[]", "text[]", "timestamptz[]")
+    parameters = ", ".join(f"${first + place}::{kind}" for place, kind in enumerate(kinds))
+    return f"""
     select stored.*
-    from unnest($2::text[], $3::bigint[], $4::text[], $5::text[], $6::timestamptz[])
-        as asked (experiment, bucket_version, unit_attribute, unit_id, window_start)
+    from unnest({parameters}) as asked (experiment, bucket_version, unit_attribute, unit_id, window_start)
     cross join lateral (
-        select experiment, bucket_version, unit_attribute, unit_id, window_start,
-            variant, assigned_at, source, policy_version
+        select {_COLUMNS}
         from raw.sticky_assignments as kept
         where
             kept.tenant_id = $1
@@ -96,7 +104,9 @@ STORED = as_tenant(
         limit 1
     ) as stored
     """
-)
+
+
+STORED = as_tenant(_stored(2))
 
 # Units that were assigned under a bucket version below $3, whichever it was.
 OLDER = as_tenant(
@@ -113,8 +123,7 @@ _NOTED = """
         (tenant_id, source, event_id, type, unit_id, occurred_at, properties, experiment, variant)
 """
 
-KEEP = appending(
-    f"""
+_KEEP = f"""
     wanted as (
         select * from unnest(
             $2::text[], $3::bigint[], $4::text[], $5::text[], $6::timestamptz[], $7::text[], $8::text[], $9::text[],
@@ -132,8 +141,7 @@ KEEP = appending(
             '{SOURCE}'
         from tenant cross join wanted
         on conflict do nothing
-        returning experiment, bucket_version, unit_attribute, unit_id, window_start, variant, assigned_at, source,
-            policy_version
+        returning {_COLUMNS}
     ),
     noted as (
         {_NOTED}
@@ -143,8 +151,21 @@ KEEP = appending(
         join wanted using (experiment, bucket_version, unit_attribute, unit_id, window_start)
         where wanted.properties is not null
     )
+"""
+
+KEEP = appending(_KEEP, f"select true as is_new, {_COLUMNS} from kept")
+
+# What was stored before is read in the same round trip; as of its start, so that nothing is in both parts.
+KEEP_AND_READ = appending(
+    _KEEP,
+    f"""
+    select true as is_new, {_COLUMNS} from kept
+    union all
+    select false, stored.* from tenant
+    cross join lateral (
+        select found.* from ({_stored(11)}) as found where tenant.id = $1::text offset 0
+    ) as stored
     """,
-    "select * from kept",
 )
 
 # An assignment that differs from the stored one, of an experiment that is not sticky: noted once for each policy.
@@ -238,13 +259,31 @@ async def read_older(database: Database, tenant: str, units: Iterable[str], belo
     return {(row["experiment"], row["unit_attribute"], row["unit_id"]): row["bucket_version"] for row in rows}
 
 
-async def keep(database: Database, tenant: str, wanted: dict[Slot, Keep]) -> dict[Slot, Stored]:
+async def keep(database: Database, tenant: str, wanted: Mapping[Slot, Keep]) -> dict[Slot, Stored]:
     """Store ``wanted``; the assignments that were, which are those whose slot was free."""
+    return dict(_assignment(row[1:]) for row in await database.append(tenant, KEEP, *_keeping(wanted)))
+
+
+async def keep_and_read(
+    database: Database, tenant: str, wanted: Mapping[Slot, Keep], slots: Iterable[Slot]
+) -> tuple[dict[Slot, Stored], dict[Slot, Stored]]:
+    """Store ``wanted``; the assignments that were, and what stood in ``slots`` before."""
+    asked = sorted(set(slots))
+    if not wanted:
+        return {}, await read_stored(database, tenant, asked)
+    if not asked:
+        return await keep(database, tenant, wanted), {}
+    rows = await database.append(tenant, KEEP_AND_READ, *_keeping(wanted), *_columns(asked))
+    new = dict(_assignment(row[1:]) for row in rows if row[0])
+    return new, dict(_assignment(row[1:]) for row in rows if not row[0])
+
+
+def _keeping(wanted: Mapping[Slot, Keep]) -> list[Sequence[object]]:
     # In one order everywhere, so that two groups that want the same slots wait for each other in one direction.
     slots = sorted(wanted)
     event_ids = [None if wanted[slot].properties is None else assignment_event(slot) for slot in slots]
-    rows = await database.append(tenant, KEEP, *_columns(slots), *_columns([wanted[slot] for slot in slots]), event_ids)
-    return dict(map(_assignment, rows))
+    keeps = [wanted[slot] for slot in slots]
+    return [*_columns(slots), *_columns(keeps), event_ids]
 
 
 async def cross(database: Database, tenant: str, wanted: dict[str, Cross]) -> dict[str, datetime]:

@@ -194,7 +194,7 @@ def test_what_cannot_be_is_refused(acme, globex, world):
 def test_one_table_too_many_is_told_to_come_again(serve, api_settings, database, world, wait_until):
     world.declare("acme", "busy")
     with (
-        serve(replace(api_settings, statement_timeout=30.0)) as served,
+        serve(replace(api_settings, statement_timeout=30.0, lock_timeout=30.0)) as served,
         connect(database.address("causeway_owner")) as owner,
     ):
         owner.execute("lock table raw.sticky_assignments in access exclusive mode")

@@ -59,7 +59,7 @@ def test_more_than_can_wait_are_told_to_come_again_and_the_others_are_stored(
     serve, api_settings, world, locked, wait_until
 ):
     world.declare("acme", "crowded")
-    settings = replace(api_settings, assignments_waiting=5, statement_timeout=30.0)
+    settings = replace(api_settings, assignments_waiting=5, statement_timeout=30.0, lock_timeout=30.0)
     with serve(settings) as served, ThreadPoolExecutor(12) as pool:
         clients = [served.client("acme") for _ in range(12)]
         asked = [pool.submit(ask, client, "crowded", f"c{n}") for n, client in enumerate(clients)]
@@ -82,6 +82,26 @@ def test_a_database_that_does_not_answer_is_a_503_and_stores_nothing(serve, api_
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
         locked.rollback()
         assert ask(acme, "stuck", "u").json()["sticky"] is False
+
+
+def test_a_landing_that_is_long_under_way_holds_up_its_own_units_alone(serve, api_settings, database, world):
+    world.declare("acme", "landing")
+    settings = replace(api_settings, lock_timeout=0.5)
+    with (
+        serve(settings) as served,
+        connect(database.address("causeway_pipeline")) as landing,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        landing.execute(
+            "insert into raw.sticky_assignments (tenant_id, experiment, bucket_version, unit_id, variant, source)"
+            " values ('acme', 'landing', 0, 'landed', 'on', 'file')"
+        )
+        clients = [served.client("acme") for _ in range(8)]
+        wanted = ["landed", *(f"free-{n}" for n in range(7))]
+        answers = list(pool.map(lambda client, unit: ask(client, "landing", unit), clients, wanted))
+        assert [answer.status_code for answer in answers] == [503] + [200] * 7
+        landing.commit()
+        assert ask(clients[0], "landing", "landed").json()["source"] == "file"
 
 
 def test_clients_that_send_half_a_request_hold_no_connection_to_the_database(serve, api_settings, world):
