@@ -21,8 +21,8 @@ from api.problems import FieldError, Problem
 
 MAX_EVENTS = 1000
 
-# A whole number of 64 bits has twenty digits at most; the fast reader makes a float of a longer one.
-_TWENTY_DIGITS = re2.compile(rb"[0-9]{20}")
+# From so many digits on a whole number may not fit into 64 bits, and the fast reader makes a float of it.
+_MANY_DIGITS = re2.compile(rb"[0-9]{20}|-[0-9]{19}")
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},]', re.DOTALL)
 _BLANK = re.compile(r"[ \t\r\n]*")
 _OPENING, _CLOSING = frozenset("[{"), frozenset("]}")
@@ -101,7 +101,7 @@ def _read_fast(body: bytes, *, is_one: bool = False) -> Batch | None:
             return None
     except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
         return None
-    if _TWENTY_DIGITS.search(body):
+    if _MANY_DIGITS.search(body):
         return None
     values = [document] if is_one else _values(document)
     return Batch(values, is_suspicious=b"\\u0000" in body)
