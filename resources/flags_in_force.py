@@ -1,6 +1,6 @@
 """The flags of a tenant as they are evaluated, and what is stored of its units, read from the database."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from causeway.assignment.declared import flag_set
@@ -10,6 +10,12 @@ from resources.postgres_client import PostgresTransaction
 from resources.registry_rows import standing_of
 
 TARGETING_KEY = "targetingKey"
+
+# Clusters are stored, but not exposed themselves.
+_ASSIGNED = (
+    f" AND (unit_attribute <> '{TARGETING_KEY}' OR (tenant_id, experiment, unit_id) IN"
+    " (SELECT tenant_id, experiment, unit_id FROM {} WHERE kind = 'assignment'))"
+)
 
 
 def flags_in_force(transaction: PostgresTransaction, tenant: str) -> FlagSet:
@@ -28,15 +34,31 @@ def flags_in_force(transaction: PostgresTransaction, tenant: str) -> FlagSet:
 
 
 def stored_assignments(
-    transaction: PostgresTransaction, tenant: str, experiments: Iterable[Experiment], until: datetime
+    transaction: PostgresTransaction,
+    tenant: str,
+    experiments: Iterable[Experiment],
+    until: datetime,
+    *,
+    units: Collection[str] | None = None,
+    among: str | None = None,
 ) -> dict[str, StickyRecord]:
-    """What was stored of the units of ``tenant`` until then, by record key, as an evaluation asks for it."""
+    """What was stored of the units of ``tenant`` until then, by record key, as an evaluation asks for it: of all units,
+    or of these. ``among``, a table of exposures, leaves out units that it has no assignment of.
+    """
     by_key = {experiment.key: experiment for experiment in experiments}
+    known = "" if among is None else _ASSIGNED.format(among)
     rows = transaction.fetch_all(
         "SELECT experiment, bucket_version, unit_attribute, unit_id, nullif(window_start, '-infinity'), variant"
-        " FROM raw.sticky_assignments WHERE tenant_id = %s AND experiment = ANY(%s) AND assigned_at <= %s"
+        " FROM raw.sticky_assignments WHERE tenant_id = %(tenant)s AND experiment = ANY(%(experiments)s)"
+        " AND assigned_at <= %(until)s AND (%(units)s::text[] IS NULL OR unit_id = ANY(%(units)s))"
+        f" {known}"
         " ORDER BY experiment, bucket_version, unit_attribute, unit_id, window_start",
-        (tenant, list(by_key), until),
+        {
+            "tenant": tenant,
+            "experiments": list(by_key),
+            "until": until,
+            "units": None if units is None else [unit for unit in units if "\x00" not in unit],
+        },
     )
     found: dict[tuple[str, str], dict[str, str]] = {}
     for key, bucket_version, attribute, unit_id, window_start, variant in rows:

@@ -38,8 +38,7 @@ FROM_A_TABLE = "none: the units of this experiment and their variants come from 
     key=KEY,
     deps=[
         ["registry", "experiments"],
-        ["events", "events"],
-        ["raw", "assignments"],
+        ["experiments", "known_units"],
         *(
             dg.AssetDep(["registry", name], partition_mapping=dg.AllPartitionMapping())
             for name in ("flags", "layers", "saved_groups")
@@ -68,7 +67,10 @@ def assignments(context: dg.AssetExecutionContext, postgres: PostgresResource) -
         flags = flags_in_force(transaction, declaration.tenant)
         reach = reach_of(flags, declaration.key)
         units = known_units(transaction, declaration, [name for name in reach.attributes if name != TARGETING_KEY])
-        stored = stored_assignments(transaction, declaration.tenant, reach.experiments, at)
+        # A unit that was landed after the cut-off may have been assigned long before it.
+        stored = stored_assignments(
+            transaction, declaration.tenant, reach.experiments, at, among=transaction.table("events.exposures")
+        )
     assigned = _frame(assign_table(flags, declaration.key, units, at=at, sticky=stored))
     return publish(
         context,
@@ -87,13 +89,12 @@ def assignments(context: dg.AssetExecutionContext, postgres: PostgresResource) -
 def known_units(
     transaction: PostgresTransaction, declaration: ExperimentDeclaration, attributes: Sequence[str]
 ) -> pa.Table:
-    """unit_id and, of each unit's newest event of the declared type, these properties as JSON."""
+    """unit_id and these properties as JSON."""
     wanted = "".join(f", properties -> %s AS attribute_{number}" for number in range(len(attributes)))
     frame = transaction.read(
-        f"SELECT DISTINCT ON (unit_id) unit_id{wanted} FROM {transaction.table('events.events')}"
-        " WHERE tenant_id = %s AND type = %s"
-        " ORDER BY unit_id, occurred_at DESC, known_at DESC, source DESC, event_id DESC",
-        (*attributes, declaration.tenant, declaration.units.event),
+        f"SELECT unit_id{wanted} FROM {transaction.table('experiments.known_units')}"
+        " WHERE tenant_id = %s AND experiment = %s ORDER BY unit_id",
+        (*attributes, declaration.tenant, declaration.key),
     )
     columns = {"unit_id": pa.chunked_array([frame["unit_id"].to_arrow().cast(pa.string())])}
     for number, name in enumerate(attributes):

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import dagster as dg
 import pytest
 
 from assets.experiments.assignments import FROM_A_TABLE, KEY
@@ -19,6 +20,7 @@ from resources.registry import register_folder
 if TYPE_CHECKING:
     from conftest import House
 
+UNITS = dg.AssetKey(["experiments", "known_units"])
 PLANS = {f"u{number}": ("pro", "free")[number % 2] for number in range(300)}
 
 
@@ -76,7 +78,9 @@ def roster_house(own_house: House) -> House:
 def made(house: House, experiment: str) -> dict[str, Any]:
     """Make one partition; its metadata."""
     job = house.defs.resolve_job_def("analyse_experiment")
-    done = job.execute_in_process(instance=house.instance, partition_key=f"acme|{experiment}", asset_selection=[KEY])
+    done = job.execute_in_process(
+        instance=house.instance, partition_key=f"acme|{experiment}", asset_selection=[UNITS, KEY]
+    )
     (materialisation,) = done.asset_materializations_for_node("experiments__assignments")
     return {name: entry.value for name, entry in materialisation.metadata.items()}
 
