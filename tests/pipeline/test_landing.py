@@ -44,3 +44,19 @@ def test_nothing_of_a_refused_landing_reaches_events(house: House, table: str) -
 def test_accepted_landings_reach_events_once(house: House) -> None:
     (counted,) = house.rows("SELECT count(*) AS events FROM events.events WHERE split_part(source, '@', 1) = 'lift'")
     assert counted["events"] == 240
+
+
+def test_a_landed_unit_keeps_the_first_variant_that_the_file_gives_it(house: House) -> None:
+    """Whoever asks the API for it is given the same one."""
+    kept = house.rows(
+        "SELECT unit_id, variant, bucket_version, policy_version FROM raw.sticky_assignments WHERE experiment = 'lift'"
+    )
+    landed = house.rows("SELECT unit_id, variant FROM experiments.first_exposures WHERE experiment = 'lift'")
+    assert {row["unit_id"]: row["variant"] for row in kept} == {row["unit_id"]: row["variant"] for row in landed}
+    assert len(kept) == len(landed) == 240
+    assert {(row["bucket_version"], row["policy_version"]) for row in kept} == {(0, None)}
+
+
+def test_what_a_refused_landing_brought_is_kept_by_nobody(house: House) -> None:
+    assert house.rows("SELECT 1 FROM raw.assignments WHERE split_part(source, '@', 1) = 'refused'") != []
+    assert house.rows("SELECT 1 FROM raw.sticky_assignments WHERE split_part(source, '@', 1) = 'refused'") == []
