@@ -44,7 +44,8 @@ def create_app(settings: Settings) -> FastAPI:
     assigning = Assigning(database, flags)
     assignments = Assignments(assigning, settings.assignments_waiting)
     evaluating = Evaluating(database, assigning, assignments.committer, settings.assignments_waiting)
-    batch = Batch(assigning, Tables(database))
+    tables = Tables(database)
+    batch = Batch(assigning, tables)
     fast_routes = (*assignments.routes, *batch.routes, *Ofrep(evaluating).routes, *GrowthBook(flags).routes)
     metrics = Metrics(answers)
 
@@ -70,6 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
                 await listening
             await assignments.committer.close()
             await evaluating.reading.close()
+            tables.close()
             await flags.close()
             await database.close()
 

@@ -102,16 +102,23 @@ class Batch:
         self._at_once += 1
         try:
             async with self._working:
-                attributes = await asyncio.to_thread(attributes_of, reach.flags, query.experiment)
+                attributes = await self._tables.run(attributes_of, reach.flags, query.experiment)
                 body = await _body(request)
-                units = await asyncio.to_thread(read_units, body, sent_as, attributes)
+                units = await self._tables.run(read_units, body, sent_as, attributes)
                 del body
                 task = Task(tenant, reach, query.experiment, datetime.now(UTC), query.persist)
                 table = await self._tables.assign(task, units)
         except BaseException:
             self._left()
             raise
-        return _Answer(_written(table, answer_as), answer_as, self._left)
+        return _Answer(self._written(table, answer_as), answer_as, self._left)
+
+    async def _written(self, table: pa.Table, media_type: str) -> AsyncIterator[bytes]:
+        if media_type == ARROW:
+            yield await self._tables.run(write_assigned, table, media_type)
+            return
+        for begin in range(0, table.num_rows, ROWS_SENT_AT_ONCE):
+            yield await self._tables.run(write_assigned, table.slice(begin, ROWS_SENT_AT_ONCE), media_type)
 
     def _left(self) -> None:
         self._at_once -= 1
@@ -139,14 +146,6 @@ async def _body(request: Request) -> bytes:
             return b"".join([piece async for piece in request.stream()])
     except TimeoutError:
         raise Problem(408, "request-timeout", "The body did not come in time.") from None
-
-
-async def _written(table: pa.Table, media_type: str) -> AsyncIterator[bytes]:
-    if media_type == ARROW:
-        yield await asyncio.to_thread(write_assigned, table, media_type)
-        return
-    for begin in range(0, table.num_rows, ROWS_SENT_AT_ONCE):
-        yield await asyncio.to_thread(write_assigned, table.slice(begin, ROWS_SENT_AT_ONCE), media_type)
 
 
 def _answer_type(accept: str | None, sent_as: str) -> str:

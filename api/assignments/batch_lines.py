@@ -26,24 +26,51 @@ _OWN = (UNIT, "bucket", "randomization_unit", "window_start", "error")
 
 def read_lines(body: bytes, attributes: Collection[str]) -> Units:
     """The units of the lines. Problem 413 if there are too many."""
-    wanted = [name for name in sorted(attributes) if name != UNIT]
-    ids: list[str | None] = []
-    values: dict[str, list[Any]] = {name: [] for name in wanted}
-    errors: dict[int, str] = {}
+    read = _Read([name for name in sorted(attributes) if name != UNIT])
     for number, line in enumerate(io.BytesIO(body), start=1):
         text = line.strip()
-        if not text:
-            continue
-        if len(ids) == MOST_UNITS:
+        if text:
+            read.add(number, text)
+    return read.units()
+
+
+class _Read:
+    """The lines so far, those of the last few as Python's values, which take ten times the room of a column's."""
+
+    def __init__(self, wanted: Sequence[str]) -> None:
+        self._rows = 0
+        self._errors: dict[int, str] = {}
+        self._ids: list[str | None] = []
+        self._values: dict[str, list[Any]] = {name: [] for name in wanted}
+        self._chunks: dict[str, list[pa.Array]] = {name: [] for name in (UNIT, *wanted)}
+
+    def add(self, number: int, text: bytes) -> None:
+        """One more line."""
+        if self._rows == MOST_UNITS:
             raise too_many()
         unit, error = _unit_of(text)
         if error is not None:
-            errors[len(ids)] = f"line {number}: {error}"
-        ids.append(unit[UNIT] if error is None else _shown(unit.get(UNIT)))
-        for name in wanted:
-            values[name].append(None if error is not None else unit.get(name))
-    columns = {name: _column(found) for name, found in values.items() if any(value is not None for value in found)}
-    return Units(pa.table({UNIT: pa.array(ids, pa.string()), **columns}), errors)
+            self._errors[self._rows] = f"line {number}: {error}"
+        self._ids.append(unit[UNIT] if error is None else _shown(unit.get(UNIT)))
+        for name, values in self._values.items():
+            values.append(None if error is not None else unit.get(name))
+        self._rows += 1
+        if len(self._ids) == _ROWS_AT_ONCE:
+            self._pack()
+
+    def units(self) -> Units:
+        """All of them."""
+        self._pack()
+        columns = {name: _one_column(self._chunks[name]) for name in self._values}
+        there = {name: column for name, column in columns.items() if column.null_count < self._rows}
+        return Units(pa.table({UNIT: pa.chunked_array(self._chunks[UNIT], pa.string()), **there}), self._errors)
+
+    def _pack(self) -> None:
+        self._chunks[UNIT].append(pa.array(self._ids, pa.string()))
+        self._ids = []
+        for name, values in self._values.items():
+            self._chunks[name].append(_column(values))
+            values.clear()
 
 
 def _unit_of(line: bytes) -> tuple[dict[str, Any], str | None]:
@@ -72,6 +99,8 @@ def _shown(unit_id: object) -> str | None:
 def _column(values: Sequence[Any]) -> pa.Array:
     """A column of one type, or of JSON where types differ."""
     types = {type(value) for value in values} - {type(None)}
+    if not types:
+        return pa.nulls(len(values))
     if len(types) == 1:
         kind = _OF_ONE_TYPE.get(types.pop())
         if kind is not None:
@@ -79,6 +108,23 @@ def _column(values: Sequence[Any]) -> pa.Array:
                 return pa.array(values, kind)
             except OverflowError:
                 pass
+    return _json_column(values)
+
+
+def _one_column(chunks: Sequence[pa.Array]) -> pa.ChunkedArray:
+    """The chunks as one column, of their one type, or of JSON."""
+    types = {chunk.type for chunk in chunks} - {pa.null()}
+    kind = pa.json_() if len(types) > 1 else next(iter(types), pa.null())
+    return pa.chunked_array([_as(chunk, kind) for chunk in chunks], kind)
+
+
+def _as(chunk: pa.Array, kind: pa.DataType) -> pa.Array:
+    if chunk.type == kind:
+        return chunk
+    return pa.nulls(len(chunk), kind) if chunk.type == pa.null() else _json_column(chunk.to_pylist())
+
+
+def _json_column(values: Sequence[Any]) -> pa.Array:
     texts = (None if value is None else json.dumps(value) for value in values)
     return pa.array(texts, pa.string()).cast(pa.json_())
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
@@ -37,6 +38,8 @@ from causeway.assignment.json_values import Json, unit_text
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
+
+R = TypeVar("R")
 
 ROWS_AT_ONCE = 1_000
 # Whoever is overtaken in one round knows in the next what the other one stored.
@@ -73,10 +76,19 @@ class _Part:
 
 
 class Tables:
-    """Assigns tables of units."""
+    """Assigns tables of units, in one thread: each thread more would keep memory of its own for good."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tables")
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def run(self, work: Callable[..., R], *arguments: object) -> R:
+        """What ``work`` gives, called in the thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     async def assign(self, task: Task, units: Units) -> pa.Table:
         """The answer to every row. What was stored before holds, whether anything is to be stored or not."""
@@ -84,12 +96,12 @@ class Tables:
 
         answers = []
         for begin in range(0, max(units.table.num_rows, 1), ROWS_AT_ONCE):
-            part = await asyncio.to_thread(_part, task, _slice(units, begin))
+            part = await self.run(_part, task, _slice(units, begin))
             known = await read_known(self._database, task.tenant, part.lookups)
-            await asyncio.to_thread(_judge, part, task, known)
+            await self.run(_judge, part, task, known)
             if task.persist:
                 await self._keep(task, part, known)
-            answers.append(await asyncio.to_thread(_answered, part, task, known))
+            answers.append(await self.run(_answered, part, task, known))
         return pa.concat_tables(answers)
 
     async def _keep(self, task: Task, part: _Part, known: Known) -> None:
@@ -103,7 +115,7 @@ class Tables:
             if lost:
                 known.stored |= await read_stored(self._database, task.tenant, lost)
             if any(known.stored[slot].variant != each.variant for slot, each in wanted.items()):
-                await asyncio.to_thread(_judge, part, task, known)
+                await self.run(_judge, part, task, known)
             else:
                 part.wanted.clear()
         crossed = {

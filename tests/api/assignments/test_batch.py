@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.assignments import batch_arrow
+from api.assignments import batch_arrow, batch_lines
 from api.assignments.batch import (
     ANSWERED,
     ARROW,
@@ -89,6 +89,19 @@ def test_lines_are_answered_one_by_one_in_their_order() -> None:
             "window_start": None,
             "policy_version": "0a1b2c",
         }
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 7, 100])
+def test_lines_are_read_alike_however_many_are_packed_at_a_time(monkeypatch, rows) -> None:
+    """A column whose values change their type, or begin late, is the same column however it is cut."""
+    plans = [None, None, 1, 3, 2**70, 2.5, "pro", True, None, {"name": "big"}, ["pro"], "free", None]
+    units = [
+        {"unit_id": f"u-{number}", **({} if plan is None else {"plan": plan})} for number, plan in enumerate(plans)
+    ]
+    expected = answer(lines(*units), NDJSON)
+    assert [row["variant"] for row in expected] == [said(unit).variant for unit in units]
+    monkeypatch.setattr(batch_lines, "_ROWS_AT_ONCE", rows)
+    assert answer(lines(*units), NDJSON) == expected
 
 
 def test_a_stream_is_answered_like_lines() -> None:
