@@ -17,6 +17,12 @@ def _coverage(report: Callable[[str], object]) -> Sequence[Figure]:
     return coverage(report)
 
 
+def _assign(report: Callable[[str], object]) -> Sequence[Figure]:
+    from benchmarks.assign import assign
+
+    return assign(report)
+
+
 def _serve(report: Callable[[str], object]) -> Sequence[Figure]:
     from benchmarks.serve import serve
 
@@ -32,6 +38,7 @@ def _ingest(report: Callable[[str], object]) -> Sequence[Figure]:
 BENCHMARKS: Mapping[str, Callable[[Callable[[str], object]], Sequence[Figure]]] = {
     "spine": _spine,
     "coverage": _coverage,
+    "assign": _assign,
     "ingest": _ingest,
     "serve": _serve,
 }
