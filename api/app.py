@@ -41,7 +41,7 @@ def create_app(settings: Settings) -> FastAPI:
     answers = Answers(settings.answer_lifetime)
     flags = FlagsInForce(database, settings.flags_lifetime, settings.listen_retry)
     ingestion = Ingestion(database, lifetime=settings.flags_lifetime, most_waiting=settings.events_waiting)
-    assigning = Assigning(database, flags)
+    assigning = Assigning(database, flags, ingestion.event_types)
     assignments = Assignments(assigning, settings.assignments_waiting)
     evaluating = Evaluating(database, assigning, assignments.committer, settings.assignments_waiting)
     tables = Tables(database)

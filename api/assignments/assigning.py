@@ -23,6 +23,7 @@ from api.assignments.lookups import (
     slot_of,
 )
 from api.assignments.queries import (
+    EXPOSURE,
     SOURCE,
     Cross,
     Exposure,
@@ -37,6 +38,7 @@ from api.assignments.queries import (
     read_stored,
 )
 from api.database import Database
+from api.events.event_types import EventTypes
 from api.flags_in_force import FlagsInForce
 from api.problems import FieldError, Problem, not_found
 from causeway.assignment.evaluate import evaluate
@@ -44,6 +46,7 @@ from causeway.assignment.evaluation import Entry, Evaluation
 from causeway.assignment.explain import Explanation, explain
 from causeway.assignment.flags import Experiment
 from causeway.assignment.json_values import Json
+from causeway.declarations.event_type import SEVEN_YEARS
 
 WITHDRAWN = "variant_withdrawn"
 
@@ -113,9 +116,10 @@ class SpoiltDeclarationError(Exception):
 class Assigning:
     """Answers groups of questions of one tenant."""
 
-    def __init__(self, database: Database, flags: FlagsInForce) -> None:
+    def __init__(self, database: Database, flags: FlagsInForce, event_types: EventTypes) -> None:
         self._database = database
         self._flags = flags
+        self._event_types = event_types
         self._reach: dict[str, Reach] = {}
 
     async def reach(self, tenant: str) -> Reach:
@@ -242,7 +246,9 @@ class Assigning:
                 }
                 exposures[exposure_event(slot, answer.variant)] = Exposure(question.unit_id, json.dumps(shown))
         if exposures:
-            await expose(self._database, tenant, exposures)
+            declared = (await self._event_types.of(tenant)).types.get(EXPOSURE)
+            days = SEVEN_YEARS if declared is None else declared.retention_days
+            await expose(self._database, tenant, exposures, days)
 
 
 def _is_overtaken(draft: Draft, known: Known, found: Mapping[Slot, Stored]) -> bool:

@@ -15,6 +15,7 @@ from api.database import Database, ReadSession, appending, as_tenant
 from api.problems import not_found
 
 SOURCE = "api"
+EXPOSURE = "exposure"
 
 # Stored as -infinity: the assignment holds for good, not for the window of a switchback.
 FOR_GOOD = datetime.min.replace(tzinfo=UTC)
@@ -210,8 +211,10 @@ EXPOSE = appending(
         returning event_id, received_at
     ),
     logged as (
-        insert into raw.events (tenant_id, source, event_id, type, unit_id, occurred_at, properties)
-        select tenant.id, '{SOURCE}', event_id, 'exposure', unit_id, received_at, properties::jsonb
+        insert into raw.events
+            (tenant_id, source, event_id, type, unit_id, occurred_at, received_at, properties, retention_days)
+        select tenant.id, '{SOURCE}', event_id, '{EXPOSURE}', unit_id, received_at, received_at, properties::jsonb,
+            $5::integer
         from tenant cross join seen join wanted using (event_id)
     )
     """,
@@ -297,10 +300,10 @@ async def cross(database: Database, tenant: str, wanted: dict[str, Cross]) -> di
     return noted
 
 
-async def expose(database: Database, tenant: str, wanted: dict[str, Exposure]) -> None:
+async def expose(database: Database, tenant: str, wanted: dict[str, Exposure], retention_days: int) -> None:
     """Log each of ``wanted``, by event id, unless it was logged before."""
     ids = sorted(wanted)
-    await database.append(tenant, EXPOSE, ids, *_columns([wanted[event_id] for event_id in ids]))
+    await database.append(tenant, EXPOSE, ids, *_columns([wanted[event_id] for event_id in ids]), retention_days)
 
 
 def _assignment(row: Sequence[Any]) -> tuple[Slot, Stored]:

@@ -238,6 +238,22 @@ def test_an_exposure_is_logged_when_it_is_asked_for_and_once(acme, world):
     assert [row[2] for row in exposures(world, "seen")] == ["on", "off"]
 
 
+def test_an_exposure_is_kept_as_long_as_its_type_is_declared_to_be(acme, world, wait_until):
+    world.declare("acme", "short", variants={"off": 0, "on": 1})
+    units = iter(f"short-{number}" for number in range(1000))
+
+    def days_of_the_next() -> int:
+        unit = next(units)
+        ask(acme, "short", unit, log_exposure=True)
+        ((days,),) = world.rows("select retention_days from raw.events where type = 'exposure' and unit_id = %s", unit)
+        return days
+
+    assert days_of_the_next() == 2557
+    exposure = {"kind": "event_type", "key": "exposure", "tenant": "acme", "version": 1, "retention_days": 90}
+    world.put({**exposure, "schema": {"type": "object"}})
+    wait_until(lambda: days_of_the_next() == 90)
+
+
 def test_nobody_outside_of_an_experiment_is_exposed(acme, world):
     world.declare("acme", "unseen", targeting={"country": "DE"})
     assert ask(acme, "unseen", "u", context={"country": "US"}, log_exposure=True)["exposure_logged"] is False
