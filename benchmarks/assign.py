@@ -50,8 +50,8 @@ def _default(root: Path, report: Report, sdk: dict[str, Any], sdk_per_second: fl
     per_second = UNITS / ours["seconds"]
     report(
         f"{UNITS:,} units of 16 bytes, {DEFAULT_HASHER}: {per_second:,.0f} a second, {1e9 / per_second:.1f} ns and"
-        f" {ours['bytes']:.0f} bytes of answer each; {UNITS / ours['first']:,.0f} a second in the first round, which has"
-        f" to get its memory from the system. The first {SDK_UNITS:,} have the variants that the SDK gives them"
+        f" {ours['bytes']:.0f} bytes of answer each; {UNITS / ours['first']:,.0f} a second in the first round, which"
+        f" has to get its memory from the system. The first {SDK_UNITS:,} have the variants that the SDK gives them"
     )
     return Figure(
         "batch, one core, 16-byte ids",

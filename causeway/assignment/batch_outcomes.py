@@ -89,6 +89,7 @@ class Rows:
     def __init__(self, outcomes: Outcomes, numbers: npt.NDArray[np.int32]) -> None:
         self._outcomes = outcomes.each
         self._numbers = numbers
+        self._same: dict[tuple[int, str], npt.NDArray[Any]] = {}
 
     def texts(self, name: str) -> pa.Array:
         """A field of the outcomes as a dictionary column, null where the outcome has none."""
@@ -122,12 +123,20 @@ class Rows:
 
     def _looked_up(self, of_outcome: npt.NDArray[Any]) -> npt.NDArray[Any]:
         if len(of_outcome) == 0 or (of_outcome == of_outcome[0]).all():
-            return np.full(len(self._numbers), of_outcome[0] if len(of_outcome) else 0, of_outcome.dtype)
+            return self._same_everywhere(of_outcome[0] if len(of_outcome) else 0, of_outcome.dtype)
         found = np.empty(len(self._numbers), of_outcome.dtype)
         for begin in range(0, len(found), _ROWS_AT_ONCE):
             part = slice(begin, begin + _ROWS_AT_ONCE)
             np.take(of_outcome, self._numbers[part], out=found[part], mode="clip")
         return found
+
+    def _same_everywhere(self, value: Any, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """One array for all columns that say the same of every row; arrays of Arrow never change."""
+        key = (int(value), str(dtype))
+        if key not in self._same:
+            zeros = np.zeros(len(self._numbers), dtype)
+            self._same[key] = np.full_like(zeros, value) if value else zeros
+        return self._same[key]
 
 
 def _bits(truths: npt.NDArray[np.bool_]) -> pa.Array:
