@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+MEDIA_TYPES = Path(__file__).with_name("fuzz_media_types.py")
 SCHEMATHESIS = Path(sys.executable).parent / "schemathesis"
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 EXAMPLES = 15
@@ -43,6 +45,7 @@ def test_no_request_gets_an_answer_that_is_not_described(populated: None, served
             "--no-color",
         ],
         cwd=tmp_path,
+        env={**os.environ, "SCHEMATHESIS_HOOKS": str(MEDIA_TYPES)},
         capture_output=True,
         text=True,
         timeout=900,
