@@ -133,6 +133,7 @@ def test_after_that_everything_is_up_to_date(house: House, landed: Landed) -> No
     "made",
     [
         "estimates/adjusted_effects acme|lift",
+        "experiments/assignments globex|timing",
         "experiments/unit_metric_values globex|timing",
         "experiments/health acme|mended",
     ],
