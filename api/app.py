@@ -47,7 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
     tables = Tables(database)
     batch = Batch(assigning, tables)
     fast_routes = (*assignments.routes, *batch.routes, *Ofrep(evaluating).routes, *GrowthBook(flags).routes)
-    metrics = Metrics(answers)
+    metrics = Metrics(answers, lambda: assignments.committer.waiting)
 
     def linked(is_linked: bool) -> None:
         answers.linked(is_linked)

@@ -51,6 +51,11 @@ class Committer(Generic[T, A]):
         self._waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def waiting(self) -> int:
+        """How many are not answered yet."""
+        return self._waiting
+
     async def submit(self, tenant: str, item: T) -> A:
         """The answer to ``item``; Problem 429 at once if too many wait already."""
         if self._waiting >= self._most_waiting:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from prometheus_client import (
     CollectorRegistry,
@@ -26,7 +27,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 class Metrics:
     """The measurements of one application."""
 
-    def __init__(self, answers: Answers) -> None:
+    def __init__(self, answers: Answers, waiting: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.requests = Counter(
@@ -48,6 +49,12 @@ class Metrics:
             registry=self.registry,
         )
         linked.set_function(lambda: float(answers.is_linked))
+        queued = Gauge(
+            "causeway_api_assignments_waiting",
+            "Requests for an assignment that wait to be stored.",
+            registry=self.registry,
+        )
+        queued.set_function(lambda: float(waiting()))
 
 
 class MetricsMiddleware:

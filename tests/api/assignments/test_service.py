@@ -68,6 +68,7 @@ def test_more_than_can_wait_are_told_to_come_again_and_the_others_are_stored(
         assert {answer.status_code for answer in told} == {429}
         assert all(int(answer.headers["retry-after"]) >= 1 for answer in told)
         assert clients[0].get("/healthz").status_code == 200
+        assert "causeway_api_assignments_waiting 5.0" in clients[0].get("/metrics").text
         locked.rollback()
         answers = [each.result() for each in asked]
     assert sorted(answer.status_code for answer in answers) == [200] * 5 + [429] * 7
