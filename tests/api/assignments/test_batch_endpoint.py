@@ -185,7 +185,9 @@ def test_what_cannot_be_is_refused(acme, globex, world):
     assert post(acme, "mine", unit, persist="perhaps").status_code == 422
     assert acme.post("/v1/assignments:batch", content=b"", headers={"Content-Type": NDJSON}).status_code == 422
     assert post(acme, "mine", unit, Accept="text/csv").status_code == 406
-    assert post(acme, "mine", (), content=b"garbage", **{"Content-Type": ARROW}).status_code == 400
+    for _ in range(batch_endpoint.MOST_AT_ONCE + 1):
+        # One that fails leaves its place to the next.
+        assert post(acme, "mine", (), content=b"garbage", **{"Content-Type": ARROW}).status_code == 400
     assert post(acme, "mine", unit, **{"Content-Type": "text/csv"}).status_code == 415
     assert post(acme, "mine", unit, Accept="application/json, */*;q=0.1").status_code == 200
     assert batch(acme, "mine", ()) == []
