@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
@@ -26,7 +26,7 @@ class FastRoute:
 
     ``operation`` is its OpenAPI operation, which may refer to the schemas of ``models`` as
     ``#/components/schemas/<class name>``; what every route may answer (401, 403, 422, 500, 503, and of one with a body
-    400, 413, 415) is added to it. ``failed`` writes down a failure where the protocol has its own form for it.
+    400, 413, 415) is added to it.
     """
 
     method: str
@@ -34,7 +34,6 @@ class FastRoute:
     answer: Callable[[Request], Awaitable[Response]]
     operation: Mapping[str, Any]
     models: tuple[type[BaseModel], ...] = ()
-    failed: Callable[[Problem, Scope], Response] = field(default=problem_response)
 
 
 class FastRoutesMiddleware:
@@ -68,7 +67,7 @@ class FastRoutesMiddleware:
             allowed = ", ".join(sorted(methods))
             refused = Problem(405, "method-not-allowed", "Method Not Allowed", headers={"Allow": allowed})
             route = next(iter(methods.values()))
-            response = route.failed(refused, scope)
+            response = problem_response(refused, scope)
         else:
             response = await _answered(route, scope, receive, send)
         scope["answered_by"] = route.path
@@ -85,4 +84,4 @@ async def _answered(route: FastRoute, scope: Scope, receive: Receive, send: Send
         problem = problem_of(error)
         if problem.status == 500:
             logger.exception("%s %s failed", route.method, route.path)
-        return route.failed(problem, scope)
+        return problem_response(problem, scope)
