@@ -16,6 +16,7 @@ from causeway.assignment.flags import (
     Experiment,
     ExperimentRule,
     Filter,
+    Flag,
     FlagSet,
     ForceRule,
     Prerequisite,
@@ -59,8 +60,9 @@ class Share:
 
 @dataclass(slots=True)
 class Reach:
-    """Everything that the evaluation of a flag can look at, each thing once."""
+    """Everything that the evaluation of a flag can look at, each thing once; flags that are switched off too."""
 
+    flags: list[Flag] = field(default_factory=list)
     experiments: list[Experiment] = field(default_factory=list)
     filters: list[Filter] = field(default_factory=list)
     shares: list[Share] = field(default_factory=list)
@@ -107,7 +109,10 @@ def reach_of(flag_set: FlagSet, key: str) -> Reach:
             continue
         seen.add(name)
         flag = flag_set.flags.get(name)
-        if flag is None or not flag.enabled:
+        if flag is None:
+            continue
+        reach.flags.append(flag)
+        if not flag.enabled:
             continue
         for index, rule in enumerate(flag.rules):
             waiting += _needed(rule.prerequisites)

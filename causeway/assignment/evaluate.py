@@ -9,11 +9,8 @@ from causeway.assignment.enrolment import Enrolment
 from causeway.assignment.evaluation import Evaluation, Reason, Status
 from causeway.assignment.flags import ExperimentRule, Flag, FlagSet, ForceRule, Prerequisite
 from causeway.assignment.json_values import Json, unit_text
-from causeway.assignment.single import Assignment, UnusableUnitError, assign
 from causeway.assignment.sticky import StickyRecord
 from causeway.assignment.tracing import Trace
-
-__all__ = ["Assignment", "UnusableUnitError", "assign", "evaluate"]
 
 # Flags that need flags that need flags: beyond this many, as if they went round in a circle.
 MAX_CHAIN = 64

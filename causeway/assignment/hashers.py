@@ -73,10 +73,11 @@ class GrowthBook:
         coverage: float = 1.0,
         ranges: Sequence[Range] | None = None,
     ) -> Dealer:
-        """Weights that do not add up to 1 become equal ones, as in GrowthBook."""
-        return GrowthBookDealer(
-            self.version, seed, growthbook_ranges(variants, weights, coverage) if ranges is None else ranges
-        )
+        """Weights that do not add up to 1 become equal ones, as in GrowthBook. Ranges beyond the last variant deal
+        out nothing.
+        """
+        dealt = growthbook_ranges(variants, weights, coverage) if ranges is None else ranges[:variants]
+        return GrowthBookDealer(self.version, seed, dealt)
 
     def admission(self, seed: str, coverage: float) -> Callable[[str], bool]:
         """Half-open: a share of k / 10,000 holds exactly k buckets."""

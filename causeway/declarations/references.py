@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from causeway.assignment.evaluate import MAX_CHAIN
 from causeway.declarations.assignment import Prerequisite
 from causeway.declarations.declaration import Path
 from causeway.declarations.experiment import ExperimentDeclaration
@@ -38,7 +39,9 @@ def faults_of(standing: Standing) -> list[Fault]:
         found += [Fault("flag", flag.key, each) for each in _of_flag(flag, standing)]
     for layer in standing.layers.values():
         found += [Fault("layer", layer.key, each) for each in _of_layer(layer, standing)]
-    return found + list(_cycles(standing))
+    edges = _edges(standing)
+    circles = list(_cycles(edges, standing))
+    return found + (circles or list(_long_chains(edges, standing)))
 
 
 def groups_named(condition: object) -> Iterator[str]:
@@ -185,11 +188,10 @@ def _edges(standing: Standing) -> dict[str, list[Edge]]:
     return edges
 
 
-def _cycles(standing: Standing) -> Iterator[Fault]:
+def _cycles(edges: Mapping[str, list[Edge]], standing: Standing) -> Iterator[Fault]:
     """A fault for every flag and experiment that would have to be evaluated before itself, at the step that leads
     back.
     """
-    edges = _edges(standing)
     for key in _in_cycles(edges):
         kind = "flag" if key in standing.flags else "experiment"
         for first, path in edges[key]:
@@ -198,6 +200,27 @@ def _cycles(standing: Standing) -> Iterator[Fault]:
                 shown = " -> ".join([key, *way])
                 yield Fault(kind, key, Refusal(path, f"goes round in a circle: {shown}", "cycle"))
                 break
+
+
+def _long_chains(edges: Mapping[str, list[Edge]], standing: Standing) -> Iterator[Fault]:
+    """A fault for everything with more evaluations before its own than an evaluation goes through; without circles."""
+    longest: dict[str, int] = {}
+    for start in edges:
+        ahead = [start]
+        while ahead:
+            key = ahead[-1]
+            waiting = [step for step, _ in edges.get(key, ()) if step not in longest]
+            if waiting:
+                ahead += waiting
+            else:
+                longest[key] = max((longest[step] + 1 for step, _ in edges.get(key, ())), default=0)
+                ahead.pop()
+    for key, length in longest.items():
+        if length > MAX_CHAIN:
+            kind = "flag" if key in standing.flags else "experiment"
+            path = max(edges[key], key=lambda edge: longest[edge[0]])[1]
+            sentence = f"a chain of {length} flags and experiments would be evaluated first; at most {MAX_CHAIN} may be"
+            yield Fault(kind, key, Refusal(path, sentence, "cycle"))
 
 
 def _in_cycles(edges: Mapping[str, list[Edge]]) -> list[str]:

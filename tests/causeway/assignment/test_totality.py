@@ -67,6 +67,7 @@ def experiments(draw: st.DrawFn) -> Experiment:
         variants=draw(VARIANTS),
         coverage=draw(st.floats(allow_nan=True)),
         hasher=hasher,
+        ranges=draw(st.none() | RANGES) if hasher.startswith("growthbook") else None,
         attribute=draw(ATTRIBUTES),
         fallback_attribute=draw(st.none() | ATTRIBUTES),
         condition=draw(st.none() | CONDITIONS),
@@ -148,6 +149,15 @@ for _ in range(100_000):
 def test_odd_contexts_are_answered(context: Any) -> None:
     flag_set = FlagSet({"h": Flag("h", None, (ExperimentRule(HALVES), ForceRule(1, condition={"deep": [[1]]})))})
     assert evaluate(flag_set, "h", context).status in ("assigned", "no_unit")
+
+
+def test_ranges_beyond_the_last_variant_deal_out_nothing() -> None:
+    experiment = Experiment("r", (Variant("a", 1), Variant("b", 2)), ranges=((0, 0.1), (0.1, 0.2), (0.2, 1)))
+    flag_set = FlagSet({"r": Flag("r", 0, (ExperimentRule(experiment),))})
+    found = Counter(
+        (each.variant, each.status) for each in (evaluate(flag_set, "r", {"id": f"u{n}"}) for n in range(99))
+    )
+    assert set(found) == {("a", "assigned"), ("b", "assigned"), (None, "coverage")}
 
 
 @given(JSON)

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from causeway.assignment.declared import flag_set
+from causeway.assignment.evaluate import MAX_CHAIN, evaluate
 from causeway.declarations.admission import admit, admit_all
 from causeway.declarations.declaration import Declaration
 from causeway.declarations.reading import declaration_from_document
@@ -240,3 +242,19 @@ class TestEventTypes:
 def test_a_hundred_flags_in_one_circle_are_found_out() -> None:
     ring = [flag(f"f{n}", {"value": True, **needs(f"f{(n + 1) % 100}")}) for n in range(100)]
     assert len(admit_all(ring, Standing())) == 100
+
+
+def test_a_chain_is_as_long_as_an_evaluation_goes_through() -> None:
+    chain = [flag(f"f{n}", {"value": True, **needs(f"f{n + 1}")}) for n in range(MAX_CHAIN)]
+    standing = Standing.of([*chain, flag(f"f{MAX_CHAIN}", {"value": True})])
+    assert faults_of(standing) == []
+    text, code = only(admit(flag("head", {"value": True, **needs("f0")}), standing))
+    assert text.startswith("rules[0].prerequisites[0].flag: a chain of 65 flags and experiments would be evaluated")
+    assert code == "cycle"
+    longer = [flag(f"f{MAX_CHAIN}", {"value": True, **needs("last")}), flag("last", {"value": True})]
+    (_, refusal), *_ = admit_all(longer, standing)
+    assert refusal.sentence.startswith(
+        "then flag 'f0' no longer holds, at rules[0].prerequisites[0].flag: a chain of 65"
+    )
+    evaluated = flag_set((), [*chain, flag(f"f{MAX_CHAIN}", {"value": True})])
+    assert evaluate(evaluated, "f0", {"targetingKey": "u"}).value is True
