@@ -1,7 +1,13 @@
 """The version of everything that lies outside the graph: what users declared, and how far the raw tables have grown."""
 
+import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from hashlib import sha256
 
+from causeway.assignment.batch_reach import reach_of
+from causeway.assignment.flags import FlagSet
+from resources.flags_in_force import flags_in_force
 from resources.postgres_client import PostgresClient
 
 
@@ -19,6 +25,21 @@ def of_experiments(client: PostgresClient) -> Mapping[str, str]:
         GROUP BY e.tenant_id, e.key, e.declaration_hash
         """,
     )
+
+
+def of_policies(client: PostgresClient) -> Mapping[str, str]:
+    """What decides the assignments of an experiment now: an edit of anything that it needs, a kill switch and a step
+    of a ramp are another version.
+    """
+    now, found = datetime.now(UTC), {}
+    with client.transaction() as transaction:
+        names = transaction.fetch_all(
+            f"SELECT tenant_id, array_agg(key) FROM {transaction.table('registry.experiments')} GROUP BY tenant_id"
+        )
+        for tenant, keys in names:
+            flags = flags_in_force(transaction, tenant)
+            found |= {f"{tenant}|{key}": _policy(flags, key, now) for key in keys if key in flags.flags}
+    return found
 
 
 def of_studies(client: PostgresClient) -> Mapping[str, str]:
@@ -71,6 +92,16 @@ def statuses_of_experiments(client: PostgresClient) -> Mapping[str, str]:
         "SELECT tenant_id || '|' || key, coalesce(declaration ->> 'status', 'running')"
         f" FROM {client.table('registry.experiments')}",
     )
+
+
+def _policy(flags: FlagSet, key: str, at: datetime) -> str:
+    reach = reach_of(flags, key)
+    switched = [
+        *((each.key, each.policy_version, each.enabled) for each in reach.flags),
+        *((each.key, each.accepts_new_units) for each in reach.experiments),
+        sum(moment <= at for moment in reach.moments),
+    ]
+    return sha256(json.dumps(switched).encode()).hexdigest()[:32]
 
 
 def of_raw(client: PostgresClient, table: str) -> str:

@@ -18,6 +18,7 @@ def observe(instance: dg.DagsterInstance, client: PostgresClient) -> tuple[str, 
     """Register new partitions and report every version that differs from the last one seen; return what differed."""
     seen = {
         "experiments": (partitions.experiments, versions.of_experiments(client)),
+        "policies": (partitions.experiments, versions.of_policies(client)),
         "studies": (partitions.studies, versions.of_studies(client)),
         "sources": (partitions.sources, versions.of_sources(client)),
         "flags": (partitions.flags, versions.of_flags(client)),

@@ -36,14 +36,7 @@ FROM_A_TABLE = "none: the units of this experiment and their variants come from 
 
 @dg.asset(
     key=KEY,
-    deps=[
-        ["registry", "experiments"],
-        ["experiments", "known_units"],
-        *(
-            dg.AssetDep(["registry", name], partition_mapping=dg.AllPartitionMapping())
-            for name in ("flags", "layers", "saved_groups")
-        ),
-    ],
+    deps=[["registry", "policies"], ["experiments", "known_units"]],
     partitions_def=partitions.experiments,
     group_name="experiments",
     kinds={"python", "postgres"},

@@ -413,7 +413,6 @@ def create_tables_that_stay() -> None:
         text("variant", "the variant that the unit was given, and keeps"),
         text("unit_attribute", "the attribute that named the unit", server_default="targetingKey"),
         text("policy_version", "version of what decided it; null: it was decided elsewhere", null=True),
-        count("version", "version of the experiment's declaration; null: it was decided elsewhere", null=True),
         instant("assigned_at", "when it was given", now=True),
         text("source", "where the assignment came from"),
         sa.PrimaryKeyConstraint(

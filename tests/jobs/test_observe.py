@@ -71,7 +71,10 @@ def house(postgres: PostgresClient, database: Settings) -> Iterator[House]:
 
 def test_an_experiment_that_was_declared_over_http_is_a_partition(house: House) -> None:
     house.declare_over_http()
-    assert observe(house.instance, house.client)[0] == "registry/experiments acme|checkout"
+    assert observe(house.instance, house.client)[:2] == (
+        "registry/experiments acme|checkout",
+        "registry/policies acme|checkout",
+    )
     assert house.instance.get_dynamic_partitions("experiments") == ["acme|checkout"]
     assert house.work() == {"acme|checkout"}
 

@@ -14,6 +14,7 @@ from assets.publication import NOT_CONTENT
 from causeway.assignment.evaluate import evaluate
 from jobs.observe import observe
 from jobs.plan import next_work
+from resources.connection import connect
 from resources.flags_in_force import flags_in_force
 from resources.registry import register_folder
 
@@ -166,11 +167,21 @@ def test_an_edit_of_the_experiment_makes_its_assignments_stale(roster_house: Hou
     assert stale(roster_house) == set()
 
 
-def test_a_saved_group_that_changed_makes_assignments_stale(roster_house: House) -> None:
+def test_what_an_experiment_needs_makes_its_assignments_stale_and_those_of_no_other(roster_house: House) -> None:
     for experiment in (*EXPERIMENTS, "lift"):
         made(roster_house, experiment)
+    away = roster_house.folder / "acme_away.yaml"
+    away.write_text(away.read_text().replace("coverage: 0.4", "coverage: 0.5"))
+    assert stale(roster_house) == {"away", "held"}
+    for experiment in ("away", "held"):
+        made(roster_house, experiment)
+    with connect(roster_house.settings.address("causeway_api"), tenant="acme", autocommit=True) as api:
+        api.execute("INSERT INTO registry.kill_switches (tenant_id, key, engaged_by) VALUES ('acme', 'away', 'me')")
+        assert stale(roster_house) == {"away", "held"}
+        api.execute("DELETE FROM registry.kill_switches")
+    assert stale(roster_house) == set()
     roster_house.declare("saved_group", "plans", values=["pro", "free"])
-    assert "grouped" in stale(roster_house)
+    assert stale(roster_house) == {"grouped"}
     made(roster_house, "grouped")
     assert {row["status"] for row in assigned(roster_house, "grouped").values()} == {"assigned"}
 
