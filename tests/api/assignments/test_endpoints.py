@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
-from causeway.assignment.evaluate import assign
+from causeway.assignment.declared import flag_set
+from causeway.assignment.evaluate import evaluate
 from causeway.declarations.experiment import ExperimentDeclaration
 
 
@@ -38,11 +39,11 @@ def test_the_variant_is_that_of_the_hash_and_is_stored_before_the_answer(acme, w
     (document,) = world.rows(
         "select declaration from registry.experiments where tenant_id = 'acme' and key = 'banner'"
     )[0]
-    declaration = ExperimentDeclaration.model_validate(document)
+    flags = flag_set([ExperimentDeclaration.model_validate(document)])
     for number in range(20):
         answer = ask(acme, "banner", f"u{number}", properties={"channel": "Web"})
         assert answer.status_code == 200
-        variant = assign(declaration, f"u{number}").variant
+        variant = evaluate(flags, "banner", {"targetingKey": f"u{number}"}).variant
         assert (answer.json()["variant"], answer.json()["source"]) == (variant, "api")
         assert stored(world, "acme", f"u{number}") == [
             ("banner", variant, "api", f"banner:u{number}", "assignment", {"channel": "Web"})
