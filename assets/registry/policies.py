@@ -10,8 +10,8 @@ from resources.postgres import PostgresResource
     partitions_def=partitions.experiments,
     description=(
         "What decides who gets which variant: the declarations of an experiment and of the flags, layers, saved groups"
-        " and holdouts that it needs, where they are in their life cycle, and what is switched off. One row per tenant and"
-        " experiment."
+        " and holdouts that it needs, where they are in their life cycle, and what is switched off. One row per tenant"
+        " and experiment."
     ),
     tags={"causeway/partitions": "experiments"},
 )
