@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 
-from causeway.assignment.batch_reach import reach_of
+from causeway.assignment.batch.reach import reach_of
 from causeway.assignment.flags import FlagSet
 from resources.flags_in_force import flags_in_force
 from resources.postgres_client import PostgresClient

@@ -103,7 +103,7 @@ def batch(hasher: str, units: int, rounds: int, targeted: bool = False, sample: 
     """``assign_table``: Arrow in, Arrow out."""
     import pyarrow as pa
 
-    from causeway.assignment.batch import assign_table
+    from causeway.assignment.batch.table import assign_table
 
     pa.set_cpu_count(1)
     flags = _flags(hasher, targeted)

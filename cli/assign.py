@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from causeway.assignment.batch_reach import reach_of
+from causeway.assignment.batch.reach import reach_of
 from causeway.assignment.evaluation import Evaluation
 from causeway.assignment.explain import Explanation, explain
 from causeway.assignment.flags import FlagSet
@@ -181,7 +181,7 @@ def _in_parts(
 ) -> pa.Table:
     import pyarrow as pa
 
-    from causeway.assignment.batch import assign_table
+    from causeway.assignment.batch.table import assign_table
 
     parts = []
     columns: dict[str, Any] = {"unit_column": files.unit_column, "at_column": files.at_column}

@@ -56,7 +56,7 @@ class Units:
 
 def attributes_of(flag_set: FlagSet, experiment: str) -> frozenset[str]:
     """The attributes that make a difference to an experiment; what else is sent of a unit need not be kept."""
-    from causeway.assignment.batch_reach import reach_of
+    from causeway.assignment.batch.reach import reach_of
 
     return frozenset(reach_of(flag_set, experiment).attributes)
 
@@ -83,7 +83,7 @@ def assigned(
     """A row for every unit with the columns ANSWERED. ``sticky`` holds what is stored of the units, by record key."""
     import pyarrow as pa
 
-    from causeway.assignment.batch import assign_table
+    from causeway.assignment.batch.table import assign_table
 
     rows = units.table.num_rows
     table, errors = units.table, pa.nulls(rows, pa.string())

@@ -136,7 +136,7 @@ def _slice(units: Units, begin: int) -> Units:
 
 
 def _part(task: Task, units: Units) -> _Part:
-    from causeway.assignment.batch_columns import cells
+    from causeway.assignment.batch.columns import cells
 
     columns = {name: cells(units.table.column(name).combine_chunks()) for name in units.table.column_names}
     ids = [unit_text(unit) for unit in columns[UNIT]]

@@ -15,7 +15,7 @@ from api.fast_routes import FastRoute
 from api.flags_in_force import FlagsInForce
 from api.growthbook import description
 from causeway.assignment.flags import ExperimentRule, FlagSet
-from causeway.assignment.growthbook_payload import Payload, payload_of
+from causeway.assignment.growthbook.payload import Payload, payload_of
 from causeway.declarations.assignment import TARGETING_KEY
 
 PATH = "/api/features/{client_key}"

@@ -7,9 +7,9 @@ import pyarrow as pa
 
 from assets import declared, partitions
 from assets.publication import cut_off, publish
-from causeway.assignment.batch import assign_table
-from causeway.assignment.batch_columns import TARGETING_KEY
-from causeway.assignment.batch_reach import reach_of
+from causeway.assignment.batch.columns import TARGETING_KEY
+from causeway.assignment.batch.reach import reach_of
+from causeway.assignment.batch.table import assign_table
 from causeway.declarations.experiment import ExperimentDeclaration
 from resources.flags_in_force import flags_in_force, stored_assignments
 from resources.postgres import PostgresResource

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from causeway.assignment.batch import COLUMNS, assign_table
-from causeway.assignment.batch_fnv import ROWS_AT_ONCE
+from causeway.assignment.batch.fnv import ROWS_AT_ONCE
+from causeway.assignment.batch.table import COLUMNS, assign_table
 from causeway.assignment.evaluate import evaluate
 from causeway.assignment.flags import (
     Experiment,

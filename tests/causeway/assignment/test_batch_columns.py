@@ -12,8 +12,8 @@ from uuid import UUID
 import pyarrow as pa
 import pytest
 
-from causeway.assignment.batch import assign_table
-from causeway.assignment.batch_columns import cells, distinct, plain, unit_texts
+from causeway.assignment.batch.columns import cells, distinct, plain, unit_texts
+from causeway.assignment.batch.table import assign_table
 from causeway.assignment.evaluate import evaluate
 from causeway.assignment.flags import Experiment, ExperimentRule, Flag, FlagSet, Variant
 from causeway.assignment.json_values import Json, unit_text

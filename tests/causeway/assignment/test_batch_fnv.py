@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from causeway.assignment.batch_fnv import hashes_of_decimals, hashes_of_texts, remainders
+from causeway.assignment.batch.fnv import hashes_of_decimals, hashes_of_texts, remainders
 from causeway.assignment.hashing import code_units, fnv1a_32
 
 DICE = np.random.default_rng(7)

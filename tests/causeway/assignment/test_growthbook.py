@@ -12,14 +12,14 @@ import pytest
 from causeway.assignment.conditions import compile_condition
 from causeway.assignment.evaluate import evaluate
 from causeway.assignment.flags import ExperimentRule, FlagSet
-from causeway.assignment.growthbook import (
+from causeway.assignment.growthbook.reading import (
     experiment_from_definition,
     flag_set_from_payload,
     flag_set_with_experiment,
     sticky_records,
 )
-from causeway.assignment.growthbook_results import feature_result
-from causeway.assignment.growthbook_urls import is_on_page, query_string_override, redirect_with_query
+from causeway.assignment.growthbook.results import feature_result
+from causeway.assignment.growthbook.urls import is_on_page, query_string_override, redirect_with_query
 from causeway.assignment.hashing import bucket_ranges, choose_variation, equal_weights, hash_unit
 from causeway.assignment.sticky import record_key
 

@@ -26,8 +26,8 @@ from causeway.assignment.flags import (
     Switchback,
     Variant,
 )
-from causeway.assignment.growthbook import flag_set_from_payload
-from causeway.assignment.growthbook_payload import payload_of
+from causeway.assignment.growthbook.payload import payload_of
+from causeway.assignment.growthbook.reading import flag_set_from_payload
 
 MAY = datetime(2026, 5, 1, tzinfo=UTC)
 CHECKOUT = Experiment(

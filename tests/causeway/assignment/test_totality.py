@@ -27,7 +27,7 @@ from causeway.assignment.flags import (
     Switchback,
     Variant,
 )
-from causeway.assignment.growthbook import flag_set_from_payload
+from causeway.assignment.growthbook.reading import flag_set_from_payload
 from causeway.assignment.hashers import HASHERS
 from causeway.assignment.json_values import Json
 from causeway.assignment.sticky import StickyRecord, record_key

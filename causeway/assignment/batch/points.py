@@ -16,9 +16,9 @@ import numpy.typing as npt
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-from causeway.assignment.batch_columns import cells, distinct
-from causeway.assignment.batch_pieces import Piece, Ways, microseconds
-from causeway.assignment.batch_reach import Condition, Share, Source
+from causeway.assignment.batch.columns import cells, distinct
+from causeway.assignment.batch.pieces import Piece, Ways, microseconds
+from causeway.assignment.batch.reach import Condition, Share, Source
 from causeway.assignment.dealers import Dealer, GrowthBookDealer
 from causeway.assignment.flags import Experiment, Filter
 from causeway.assignment.hashers import HASHERS, GrowthBook

@@ -7,7 +7,7 @@ from typing import Any
 
 from causeway.assignment.evaluation import Evaluation
 from causeway.assignment.flags import Experiment, ExperimentRule, FlagSet
-from causeway.assignment.growthbook import marginal_weights
+from causeway.assignment.growthbook.reading import marginal_weights
 from causeway.assignment.hashing import equal_weights
 from causeway.assignment.json_values import Json
 

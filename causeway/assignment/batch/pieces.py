@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-from causeway.assignment.batch_columns import unit_texts
-from causeway.assignment.batch_fnv import Hashes, hashes_of_decimals, hashes_of_texts, remainders
-from causeway.assignment.batch_reach import Source
+from causeway.assignment.batch.columns import unit_texts
+from causeway.assignment.batch.fnv import Hashes, hashes_of_decimals, hashes_of_texts, remainders
+from causeway.assignment.batch.reach import Source
 from causeway.assignment.dealers import OUT, Dealer
 from causeway.assignment.hashing import code_units
 

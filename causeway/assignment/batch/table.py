@@ -16,12 +16,12 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-from causeway.assignment.batch_columns import TARGETING_KEY, cells, plain, unit_texts
-from causeway.assignment.batch_fnv import ROWS_AT_ONCE
-from causeway.assignment.batch_outcomes import INSTANT, Outcomes, Rows
-from causeway.assignment.batch_pieces import EARLIEST, MICROSECOND, Piece, Ways, instants, microseconds
-from causeway.assignment.batch_points import Deal, HasUnit, LeafDeal, Meets, Point, Special, Time, of_filter, of_share
-from causeway.assignment.batch_reach import Source, reach_of
+from causeway.assignment.batch.columns import TARGETING_KEY, cells, plain, unit_texts
+from causeway.assignment.batch.fnv import ROWS_AT_ONCE
+from causeway.assignment.batch.outcomes import INSTANT, Outcomes, Rows
+from causeway.assignment.batch.pieces import EARLIEST, MICROSECOND, Piece, Ways, instants, microseconds
+from causeway.assignment.batch.points import Deal, HasUnit, LeafDeal, Meets, Point, Special, Time, of_filter, of_share
+from causeway.assignment.batch.reach import Source, reach_of
 from causeway.assignment.evaluate import evaluate
 from causeway.assignment.flags import Experiment, ExperimentRule, FlagSet, Switchback
 from causeway.assignment.json_values import unit_text
