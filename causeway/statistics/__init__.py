@@ -3,6 +3,7 @@
 from causeway.statistics.difference_in_means import difference_in_means
 from causeway.statistics.effect import Effect, Status
 from causeway.statistics.gates import Gate, TrialCounts, trial_gates
+from causeway.statistics.joint_moments import JointMoments
 from causeway.statistics.moments import Moments
 from causeway.statistics.multiple_testing import holm
 from causeway.statistics.regression_adjustment import adjusted_effect
@@ -12,6 +13,7 @@ from causeway.statistics.sample_ratio import SampleRatio, sample_ratio_test
 __all__ = [
     "Effect",
     "Gate",
+    "JointMoments",
     "Moments",
     "RelativeEffect",
     "SampleRatio",

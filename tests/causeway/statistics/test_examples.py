@@ -10,6 +10,7 @@ import pytest
 MODULES = [
     "attrition",
     "difference_in_means",
+    "joint_moments",
     "moments",
     "multiple_testing",
     "regression_adjustment",
