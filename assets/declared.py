@@ -2,13 +2,23 @@
 
 from assets.partitions import split
 from causeway.declarations.experiment import ExperimentDeclaration
+from causeway.declarations.metric import MetricDeclaration
 from causeway.declarations.study import StudyDeclaration
 from resources.postgres import PostgresResource
 
 
 def experiment(postgres: PostgresResource, partition_key: str) -> ExperimentDeclaration:
-    """The experiment in force; LookupError when nothing is declared under that key."""
-    return ExperimentDeclaration.model_validate(_document(postgres, "experiments", partition_key))
+    """The experiment in force, with the definitions of the declared metrics that it uses.
+
+    LookupError when nothing is declared under that key, or a metric that it uses is not declared.
+    """
+    found = ExperimentDeclaration.model_validate(_document(postgres, "experiments", partition_key))
+    used = [metric.metric for metric in found.metrics if metric.metric is not None]
+    return found.with_metrics({key: _metric(postgres, f"{found.tenant}|{key}") for key in used})
+
+
+def _metric(postgres: PostgresResource, partition_key: str) -> MetricDeclaration:
+    return MetricDeclaration.model_validate(_document(postgres, "metrics", partition_key))
 
 
 def study(postgres: PostgresResource, partition_key: str) -> StudyDeclaration:

@@ -7,6 +7,7 @@ studies = dg.DynamicPartitionsDefinition(name="studies")
 sources = dg.DynamicPartitionsDefinition(name="sources")
 flags = dg.DynamicPartitionsDefinition(name="flags")
 layers = dg.DynamicPartitionsDefinition(name="layers")
+metrics = dg.DynamicPartitionsDefinition(name="metrics")
 saved_groups = dg.DynamicPartitionsDefinition(name="saved_groups")
 event_types = dg.DynamicPartitionsDefinition(name="event_types")
 

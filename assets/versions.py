@@ -12,16 +12,24 @@ from resources.postgres_client import PostgresClient
 
 
 def of_experiments(client: PostgresClient) -> Mapping[str, str]:
-    """A declaration with the tenant's features that it names: editing either makes that one experiment stale."""
+    """A declaration with the tenant's features and metrics that it names: editing one makes that experiment stale."""
     return _pairs(
         client,
         f"""
         SELECT e.tenant_id || '|' || e.key, left(encode(sha256(convert_to(
-            e.declaration_hash || coalesce(string_agg(f.declaration_hash, '' ORDER BY f.key), ''), 'UTF8')), 'hex'), 32)
+            e.declaration_hash || coalesce(string_agg(named.declaration_hash, '' ORDER BY named.kind, named.key), ''),
+            'UTF8')), 'hex'), 32)
         FROM {client.table("registry.experiments")} AS e
-        LEFT JOIN {client.table("registry.features")} AS f
-            ON f.tenant_id = e.tenant_id
-            AND (e.declaration -> 'covariates' || (e.declaration -> 'segments')) ? f.key
+        LEFT JOIN (
+            SELECT 'feature' AS kind, tenant_id, key, declaration_hash FROM {client.table("registry.features")}
+            UNION ALL
+            SELECT 'metric', tenant_id, key, declaration_hash FROM {client.table("registry.metrics")}
+        ) AS named
+            ON named.tenant_id = e.tenant_id
+            AND CASE named.kind
+                WHEN 'feature' THEN (e.declaration -> 'covariates' || (e.declaration -> 'segments')) ? named.key
+                ELSE jsonb_path_query_array(e.declaration, '$.metrics[*].metric') ? named.key
+            END
         GROUP BY e.tenant_id, e.key, e.declaration_hash
         """,
     )
@@ -50,6 +58,11 @@ def of_studies(client: PostgresClient) -> Mapping[str, str]:
 def of_features(client: PostgresClient) -> Mapping[str, str]:
     """A feature's declaration."""
     return _declared(client, "features")
+
+
+def of_metrics(client: PostgresClient) -> Mapping[str, str]:
+    """A metric's declaration."""
+    return _declared(client, "metrics")
 
 
 def of_sources(client: PostgresClient) -> Mapping[str, str]:

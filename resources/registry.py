@@ -22,9 +22,9 @@ from causeway.landing.reading import parse_table
 from causeway.landing.records import require_columns
 from resources.postgres_client import PostgresClient, PostgresTransaction
 from resources.registry_rows import (
-    EVALUATED,
     EVENT_TYPES,
     LOCK_TENANT,
+    REFERRING,
     TABLES,
     in_force,
     note_life_cycle,
@@ -129,7 +129,7 @@ def _require_admission(transaction: PostgresTransaction, declarations: Sequence[
 
 def _changes(transaction: PostgresTransaction, declaration: AnyDeclaration) -> bool:
     """Whether a declaration that others may refer to says something else than what is in force."""
-    if TABLES.get(declaration.kind, EVENT_TYPES) not in EVALUATED:
+    if TABLES.get(declaration.kind, EVENT_TYPES) not in REFERRING:
         return False
     present = in_force(transaction, declaration)
     return present is None or not present.says(declaration)

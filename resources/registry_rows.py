@@ -19,6 +19,7 @@ from resources.postgres_client import PostgresTransaction
 TABLES = {
     "experiment": "experiments",
     "study": "studies",
+    "metric": "metrics",
     "feature": "features",
     "source": "sources",
     "flag": "flags",
@@ -26,7 +27,7 @@ TABLES = {
     "saved_group": "saved_groups",
 }
 EVENT_TYPES = "event_types"
-EVALUATED = ("experiments", "flags", "layers", "saved_groups", EVENT_TYPES)
+REFERRING = ("experiments", "metrics", "flags", "layers", "saved_groups", EVENT_TYPES)
 LOCK_TENANT = "SELECT pg_advisory_xact_lock(hashtextextended('registry|' || %s, 0))"
 """Taken before a tenant's registry is read to be changed, by whoever changes it."""
 
@@ -34,7 +35,7 @@ LOCK_TENANT = "SELECT pg_advisory_xact_lock(hashtextextended('registry|' || %s, 
 def standing_of(transaction: PostgresTransaction, tenant: str) -> Standing:
     """What ``tenant`` has in force. A row that no longer validates is passed over: it is not what is being changed."""
     declarations: list[AnyDeclaration] = []
-    for table in EVALUATED:
+    for table in REFERRING:
         rows = transaction.fetch_all(
             f"SELECT declaration FROM {transaction.table('registry.' + table)} WHERE tenant_id = %s", (tenant,)
         )

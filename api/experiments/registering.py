@@ -46,6 +46,8 @@ from (
     select declaration from registry.layers where tenant_id = $1
     union all
     select declaration from registry.saved_groups where tenant_id = $1
+    union all
+    select declaration from registry.metrics where tenant_id = $1
 ) as standing
 """
 

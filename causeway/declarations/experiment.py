@@ -4,6 +4,7 @@ and where its rows come from.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -37,43 +38,15 @@ from causeway.declarations.declaration import (
     reject,
     repeated,
 )
+from causeway.declarations.metric import Metric, MetricDeclaration, UsedMetric, problems_of_table_metric
 from causeway.declarations.suggestion import did_you_mean
 from causeway.declarations.values import Condition, JsonValue, Share
-
-OUTCOME_EVENT = "outcome"
-"""A metric's event when it names none; for a table that is the record of the unit."""
 
 Status = Literal["draft", "running", "paused", "stopped", "archived"]
 
 Hasher = Literal["growthbook_v1", "growthbook_v2", "eppo", "eppo_legacy", "unleash", "posthog", "planout"]
 
 Weight = Annotated[Number, Field(ge=0, le=1e9)]
-
-
-class Metric(DeclaredPart):
-    """What is measured per unit: a property of an event type, or the event's mere occurrence."""
-
-    key: Key = Field(description="name of the metric, unique in the experiment")
-    type: Literal["conversion", "mean", "sum", "count"] = Field(
-        title="metric type", description="conversion, mean, sum or count"
-    )
-    role: Literal["primary", "secondary", "guardrail"] = Field(
-        default="secondary", title="metric role", description="primary, secondary or guardrail"
-    )
-    direction: Literal["increase", "decrease"] = Field(
-        default="increase", title="direction", description="which way is better"
-    )
-    column: Text | None = Field(default=None, description="column of the file, or property of the event")
-    event: Text = Field(default=OUTCOME_EVENT, description="type of the event that is measured")
-    window_days: Annotated[Number, Field(gt=0, le=36_500)] | None = Field(
-        default=None, description="days after first exposure that count"
-    )
-
-    @model_validator(mode="after")
-    def _a_value_needs_a_column(self) -> Metric:
-        if self.column is None and self.type in ("mean", "sum"):
-            reject([((), f"a {self.type} metric needs a column to take its values from")], OF_A_MODEL)
-        return self
 
 
 class Decision(DeclaredPart):
@@ -103,6 +76,11 @@ class ExperimentSource(DeclaredPart):
         return self
 
 
+def columns_taken(source: ExperimentSource) -> dict[str, str]:
+    """Columns of a table that are no metric, and what they are."""
+    return {source.variant: "variant"} | ({} if source.unit_id is None else {source.unit_id: "unit's id"})
+
+
 class ExperimentDeclaration(Declaration):
     """A randomised experiment as declared under ``kind: experiment``."""
 
@@ -113,7 +91,9 @@ class ExperimentDeclaration(Declaration):
     unit: Text = Field(description="what is randomised, such as customer")
     variants: dict[Text, Weight] = Field(description="variants and their weights, such as {off: 1, on: 1}")
     control: Text = Field(description="the variant that the others are compared with")
-    metrics: tuple[Metric, ...] = Field(description="what is measured: a list of at least one metric")
+    metrics: tuple[UsedMetric, ...] = Field(
+        description="what is measured: a list of metrics, or of the names of declared ones"
+    )
     covariates: tuple[Text, ...] = Field(default=(), description="what is known of a unit before it is assigned")
     segments: tuple[Text, ...] = Field(default=(), description="categorical columns to report by")
     start: Date | None = Field(default=None, description="first day")
@@ -183,10 +163,26 @@ class ExperimentDeclaration(Declaration):
         """The one metric whose role is primary."""
         return next(metric for metric in self.metrics if metric.role == "primary")
 
+    def with_metrics(self, declared: Mapping[str, MetricDeclaration]) -> ExperimentDeclaration:
+        """This experiment with the definition of every metric that it uses by name.
+
+        Raises KeyError for a metric that is not declared.
+        """
+        metrics = tuple(
+            each if each.metric is None else each.defined_by(declared[each.metric]) for each in self.metrics
+        )
+        return self.model_copy(update={"metrics": metrics})
+
+    def problems_in_table(self, metric: Metric) -> list[tuple[Path, str]]:
+        """What keeps a metric from being one of this experiment's table; nothing if its rows are events."""
+        if self.source is None:
+            return []
+        return list(problems_of_table_metric(metric, columns_taken(self.source)))
+
     @property
     def metric_columns(self) -> tuple[str, ...]:
         """Columns that metrics are measured by, each once, in the order of the metrics."""
-        return tuple(dict.fromkeys(metric.column for metric in self.metrics if metric.column is not None))
+        return tuple(dict.fromkeys(column for metric in self.metrics for column in metric.columns))
 
     @property
     def profile_columns(self) -> tuple[str, ...]:
@@ -239,8 +235,13 @@ class ExperimentDeclaration(Declaration):
             )
         reject(problems)
         if not primaries:
-            first_metric = metrics[0].model_copy(update={"role": "primary"})
-            return (first_metric, *metrics[1:])
+            chosen = next((index for index, metric in enumerate(metrics) if metric.role != "guardrail"), None)
+            if chosen is None:
+                reject([(("metrics",), "all metrics are guardrails; one needs role: primary")])
+            return tuple(
+                metric.model_copy(update={"role": "primary"}) if index == chosen else metric
+                for index, metric in enumerate(metrics)
+            )
         return metrics
 
     @field_validator("covariates", "segments")
@@ -251,7 +252,7 @@ class ExperimentDeclaration(Declaration):
         problems: list[tuple[Path, str]] = [
             ((name, index), f"{column!r} is listed twice") for index, column in repeated(columns)
         ]
-        measured = {metric.column: metric.key for metric in info.data.get("metrics") or ()}
+        measured = {column: metric.key for metric in info.data.get("metrics") or () for column in metric.columns}
         problems += [
             (
                 (name, index),
@@ -320,28 +321,13 @@ class ExperimentDeclaration(Declaration):
         if source is None:
             return source
         problems: list[tuple[Path, str]] = []
-        taken = {source.variant: "variant"}
-        if source.unit_id is not None:
-            if source.unit_id == source.variant:
-                problems.append((("source", "unit_id"), f"{source.unit_id!r} is the column of the variant as well"))
-            taken[source.unit_id] = "unit's id"
+        taken = columns_taken(source)
+        if source.unit_id == source.variant:
+            problems.append((("source", "unit_id"), f"{source.unit_id!r} is the column of the variant as well"))
         for index, metric in enumerate(info.data.get("metrics") or ()):
-            if metric.column is None:
-                problems.append((("metrics", index), "a metric of a table needs a column"))
-            elif metric.column in taken:
-                problems.append(
-                    (
-                        ("metrics", index, "column"),
-                        f"{metric.column!r} is the column of the {taken[metric.column]}",
-                    )
-                )
-            if metric.event != OUTCOME_EVENT:
-                problems.append(
-                    (
-                        ("metrics", index, "event"),
-                        "a table's metrics are columns of the unit's record; leave event out",
-                    )
-                )
+            if metric.metric is None:
+                found = problems_of_table_metric(metric, taken)
+                problems += [(("metrics", index, *path), sentence) for path, sentence in found]
         for name in ("covariates", "segments"):
             for index, column in enumerate(info.data.get(name) or ()):
                 if column in taken:

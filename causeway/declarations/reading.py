@@ -14,6 +14,7 @@ from causeway.declarations.explanation import problems_of
 from causeway.declarations.feature import FeatureDeclaration
 from causeway.declarations.flag import FlagDeclaration
 from causeway.declarations.layer import LayerDeclaration
+from causeway.declarations.metric import MetricDeclaration
 from causeway.declarations.problem import DeclarationError, Problem, shown
 from causeway.declarations.saved_group import SavedGroupDeclaration
 from causeway.declarations.source import SourceDeclaration
@@ -24,6 +25,7 @@ from causeway.declarations.yaml_values import YamlValues, read_yaml
 AnyDeclaration = (
     ExperimentDeclaration
     | StudyDeclaration
+    | MetricDeclaration
     | FeatureDeclaration
     | SourceDeclaration
     | FlagDeclaration
@@ -37,6 +39,7 @@ _Discriminated = Annotated[AnyDeclaration, Field(discriminator="kind")]
 MODELS: dict[str, type[AnyDeclaration]] = {
     "experiment": ExperimentDeclaration,
     "study": StudyDeclaration,
+    "metric": MetricDeclaration,
     "feature": FeatureDeclaration,
     "source": SourceDeclaration,
     "flag": FlagDeclaration,

@@ -11,6 +11,7 @@ from causeway.declarations.declaration import Path
 from causeway.declarations.experiment import ExperimentDeclaration
 from causeway.declarations.flag import FlagDeclaration
 from causeway.declarations.layer import LayerDeclaration
+from causeway.declarations.metric import Metric
 from causeway.declarations.refusal import Code, Refusal
 from causeway.declarations.standing import Standing
 from causeway.declarations.suggestion import did_you_mean
@@ -65,6 +66,7 @@ def _of_experiment(experiment: ExperimentDeclaration, standing: Standing) -> Ite
     if experiment.key in standing.flags:
         sentence = f"there is a flag {experiment.key!r}, and an experiment is a flag of its own name"
         yield Refusal(("key",), sentence, "taken")
+    yield from _of_metrics(experiment, standing)
     yield from _of_conditions(experiment.targeting, ("targeting",), standing)
     yield from _of_prerequisites(experiment.prerequisites, (), standing)
     if experiment.layer is not None:
@@ -79,6 +81,36 @@ def _of_experiment(experiment: ExperimentDeclaration, standing: Standing) -> Ite
     if experiment.holdout is not None and experiment.holdout.experiments != "all":
         for index, key in enumerate(experiment.holdout.experiments):
             yield from _of_experiment_held(experiment, key, ("holdout", "experiments", index), standing)
+
+
+def _of_metrics(experiment: ExperimentDeclaration, standing: Standing) -> Iterator[Refusal]:
+    """Declared metrics that are used must be there, be of the same unit, and fit where the rows come from."""
+    for index, metric in enumerate(experiment.metrics):
+        path: Path = ("metrics", index)
+        if metric.metric is None:
+            continue
+        declared = standing.metrics.get(metric.metric)
+        if declared is None:
+            yield _unknown((*path, "metric"), "metric", metric.metric, standing.metrics)
+        elif declared.unit != experiment.unit:
+            sentence = f"metric {declared.key!r} is of units {declared.unit!r}, the experiment of {experiment.unit!r}"
+            yield Refusal((*path, "metric"), sentence, "unit")
+        else:
+            defined = metric.defined_by(declared)
+            yield from (
+                Refusal((*path, "metric"), f"metric {declared.key!r} does not fit: {sentence}", "reference")
+                for sentence in _misfits(defined, experiment)
+            )
+
+
+def _misfits(metric: Metric, experiment: ExperimentDeclaration) -> Iterator[str]:
+    yield from (sentence for _, sentence in experiment.problems_in_table(metric))
+    known = [*experiment.covariates, *experiment.segments]
+    yield from (
+        f"{column!r} is among the covariates or segments, which must be known before assignment"
+        for column in metric.columns
+        if column in known
+    )
 
 
 def _of_holdout_named(experiment: ExperimentDeclaration, key: str, path: Path, standing: Standing) -> Iterator[Refusal]:

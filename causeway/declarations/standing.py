@@ -1,4 +1,4 @@
-"""What one tenant has in force: the declarations that refer to each other when flags are evaluated."""
+"""What one tenant has in force: the declarations that refer to each other."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from causeway.declarations.event_type import EventTypeDeclaration
 from causeway.declarations.experiment import ExperimentDeclaration
 from causeway.declarations.flag import FlagDeclaration
 from causeway.declarations.layer import LayerDeclaration
+from causeway.declarations.metric import MetricDeclaration
 from causeway.declarations.saved_group import SavedGroupDeclaration
 
 
@@ -22,16 +23,17 @@ class Standing:
     layers: Mapping[str, LayerDeclaration] = field(default_factory=dict)
     saved_groups: Mapping[str, SavedGroupDeclaration] = field(default_factory=dict)
     event_types: Mapping[tuple[str, int], EventTypeDeclaration] = field(default_factory=dict)
+    metrics: Mapping[str, MetricDeclaration] = field(default_factory=dict)
 
     @classmethod
     def of(cls, declarations: Iterable[Declaration]) -> Standing:
-        """The standing that ``declarations`` make; kinds that nothing is evaluated by are passed over."""
+        """The standing that ``declarations`` make; kinds that refer to none of these are passed over."""
         return cls().after(declarations)
 
     def after(self, declarations: Iterable[Declaration]) -> Standing:
         """This standing with ``declarations`` in force as well, in place of those of the same key."""
         experiments, flags, layers = dict(self.experiments), dict(self.flags), dict(self.layers)
-        saved_groups, event_types = dict(self.saved_groups), dict(self.event_types)
+        saved_groups, event_types, metrics = dict(self.saved_groups), dict(self.event_types), dict(self.metrics)
         for each in declarations:
             if isinstance(each, ExperimentDeclaration):
                 experiments[each.key] = each
@@ -43,7 +45,9 @@ class Standing:
                 saved_groups[each.key] = each
             elif isinstance(each, EventTypeDeclaration):
                 event_types[each.key, each.version] = each
-        return Standing(experiments, flags, layers, saved_groups, event_types)
+            elif isinstance(each, MetricDeclaration):
+                metrics[each.key] = each
+        return Standing(experiments, flags, layers, saved_groups, event_types, metrics)
 
     def holdouts_of(self, experiment: ExperimentDeclaration) -> tuple[str, ...]:
         """Keys of the holdouts that keep units from ``experiment``: those it names, and those that name it."""

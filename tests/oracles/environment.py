@@ -18,7 +18,10 @@ HERE = Path(__file__).parent
 FOLDER = Path(__file__).parents[2] / ".venv-oracles"
 PACKAGES = ("gbstats==0.8.0", "spotify-confidence==4.1.0")
 LONGEST_SECONDS = 600
-_ASK = "import importlib, json, sys; json.dump(importlib.import_module(sys.argv[1]).answers(json.load(sys.stdin)), sys.stdout)"
+_ASK = """
+import importlib, json, sys
+json.dump(importlib.import_module(sys.argv[1]).answers(json.load(sys.stdin)), sys.stdout)
+"""
 
 
 def ask(module: str, questions: Any) -> Any:

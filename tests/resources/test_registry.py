@@ -12,7 +12,7 @@ from causeway.declarations.problem import DeclarationError
 from causeway.declarations.reading import read_declaration
 from resources.postgres_client import PostgresClient
 from resources.registry import Registered, register, register_folder
-from resources.registry_rows import EVALUATED, restore, standing_of
+from resources.registry_rows import REFERRING, restore, standing_of
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -289,9 +289,9 @@ def test_all_that_is_evaluated_is_read_back(postgres: PostgresClient) -> None:
         standing = standing_of(transaction, "planner")
         rows = {
             table: transaction.fetch_one(f"SELECT count(*) FROM registry.{table} WHERE tenant_id = 'planner'")
-            for table in EVALUATED
+            for table in REFERRING
         }
-    assert {table: (len(getattr(standing, table)),) for table in EVALUATED} == rows
+    assert {table: (len(getattr(standing, table)),) for table in REFERRING} == rows
     assert all(count != (0,) for count in rows.values())
 
 

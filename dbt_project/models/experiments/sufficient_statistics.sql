@@ -8,7 +8,7 @@ unit_values as (
 ),
 
 metrics as (
-    select * from {{ ref('experiment_metrics') }}
+    select * from {{ source('experiments', 'metric_definitions') }}
     where {{ in_partition('experiment') }}
 ),
 
@@ -25,7 +25,7 @@ means as (
         metric,
         variant,
         count(value) as n,
-        count(*) - count(value) as n_missing,
+        count(*) filter (where status = 'missing') as n_missing,
         avg(value) as mean
     from unit_values
     group by tenant_id, experiment, metric, variant

@@ -2,74 +2,77 @@
 
 with
 
-units as (
-    select * from {{ ref('first_exposures') }}
-    where is_eligible and {{ in_partition('experiment') }}
-),
-
-metrics as (
-    select * from {{ ref('experiment_metrics') }}
+outcomes as (
+    select * from {{ ref('unit_outcomes') }}
     where {{ in_partition('experiment') }}
 ),
 
--- Every eligible unit once per metric, so that a unit without any event is there too.
-unit_metrics as (
+metrics as (
+    select * from {{ source('experiments', 'metric_definitions') }}
+    where {{ in_partition('experiment') }}
+),
+
+judged as (
     select
-        units.tenant_id,
-        units.experiment,
-        units.unit_id,
-        units.variant,
-        units.first_exposed_at,
-        units.first_exposed_at + coalesce(metrics.window_days, 36500) * interval '1 day' as counts_until,
-        metrics.metric,
-        metrics.type,
-        metrics.event,
-        metrics.property,
-        metrics.landed_source,
-        metrics.absent_is_zero
-    from units
+        outcomes.*,
+        metrics.lowest,
+        metrics.highest,
+        metrics.lowest_quantile,
+        metrics.highest_quantile,
+        metrics.quantiles_without_zeros,
+        case
+            when outcomes.is_immature then 'immature'
+            when outcomes.outcome is null then 'missing'
+            when metrics.type = 'ratio' and outcomes.denominator is null then 'missing'
+            when outcomes.outcome < metrics.excluded_below::numeric then 'excluded'
+            when outcomes.outcome > metrics.excluded_above::numeric then 'excluded'
+            else 'measured'
+        end as status
+    from outcomes
     inner join metrics
         on
-            units.tenant_id = metrics.tenant_id
-            and units.experiment = metrics.experiment
+            outcomes.tenant_id = metrics.tenant_id
+            and outcomes.experiment = metrics.experiment
+            and outcomes.metric = metrics.metric
+),
+
+-- Of all arms together: bounds of each arm's own would hide what a variant does to the largest values.
+bounds as (
+    select
+        tenant_id,
+        experiment,
+        metric,
+        percentile_disc(lowest_quantile) within group (order by outcome) as low,
+        percentile_disc(highest_quantile) within group (order by outcome) as high
+    from judged
+    where
+        status = 'measured'
+        and (lowest_quantile is not null or highest_quantile is not null)
+        and not (quantiles_without_zeros and outcome = 0)
+    group by tenant_id, experiment, metric, lowest_quantile, highest_quantile
 )
 
 select
-    unit_metrics.tenant_id,
-    unit_metrics.experiment,
-    unit_metrics.metric,
-    unit_metrics.unit_id,
-    unit_metrics.variant,
-    coalesce(
-        case unit_metrics.type
-            when 'conversion' then measured.converted
-            when 'count' then nullif(measured.n, 0)
-            when 'sum' then measured.total
-            when 'mean' then measured.mean
-        end,
-        case when unit_metrics.absent_is_zero then 0::numeric end
-    ) as value
-from unit_metrics
--- One index probe a unit and metric: the cost grows with the units and not with the tenant's history.
-cross join lateral (
-    select
-        max((outcomes.value > 0)::integer)::numeric as converted,
-        count(outcomes.value)::numeric as n,
-        sum(outcomes.value) as total,
-        avg(outcomes.value) as mean
-    from (
-        select
-            case
-                when unit_metrics.property is null then 1::numeric
-                else {{ number_or_null('(events.properties ->> unit_metrics.property)') }}
-            end as value
-        from {{ ref('events') }} as events
-        where
-            events.tenant_id = unit_metrics.tenant_id
-            and events.type = unit_metrics.event
-            and events.unit_id = unit_metrics.unit_id
-            and events.occurred_at >= unit_metrics.first_exposed_at
-            and events.occurred_at < unit_metrics.counts_until
-            and (unit_metrics.landed_source is null or unit_metrics.landed_source = split_part(events.source, '@', 1))
-    ) as outcomes
-) as measured
+    judged.tenant_id,
+    judged.experiment,
+    judged.metric,
+    judged.unit_id,
+    judged.variant,
+    case
+        when judged.status = 'measured'
+            then greatest(
+                least(judged.outcome, coalesce(judged.highest::numeric, bounds.high)),
+                coalesce(judged.lowest::numeric, bounds.low)
+            )
+    end as value,
+    case when judged.status = 'measured' then judged.denominator end as denominator,
+    judged.pre_outcome as pre_value,
+    judged.pre_denominator,
+    judged.is_observed,
+    judged.status
+from judged
+left join bounds
+    on
+        judged.tenant_id = bounds.tenant_id
+        and judged.experiment = bounds.experiment
+        and judged.metric = bounds.metric

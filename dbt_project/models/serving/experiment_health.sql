@@ -3,7 +3,7 @@
 with
 
 health as (
-    select * from {{ source('gates', 'health') }}
+    select * from {{ source('experiments', 'health') }}
     where {{ in_partition('experiment') }}
 )
 

@@ -3,7 +3,7 @@
 with
 
 metrics as (
-    select * from {{ ref('experiment_metrics') }}
+    select * from {{ source('experiments', 'metric_definitions') }}
     where {{ in_partition('experiment') }}
 ),
 
@@ -13,7 +13,7 @@ closed_gates as (
         experiment,
         jsonb_agg(check_name || ': ' || detail order by check_name) as reasons,
         min(provenance_id) as provenance_id
-    from {{ source('gates', 'health') }}
+    from {{ source('experiments', 'health') }}
     where blocking and not passed and {{ in_partition('experiment') }}
     group by tenant_id, experiment
 ),

@@ -56,6 +56,19 @@ column: minutes
 lookback_days: 90
 """
 
+METRIC = """\
+kind: metric
+key: revenue_per_visit
+unit: customer
+type: ratio
+event: purchase
+column: amount
+where: {currency: {$in: [EUR, USD]}}
+denominator: {event: visit}
+window_days: 14
+cap: {upper_quantile: 0.99}
+"""
+
 SOURCE = """\
 kind: source
 key: world
@@ -90,7 +103,7 @@ key: purchase
 schema: {type: object, properties: {amount: {type: number}}}
 """
 
-ALL = (CAMPAIGN, STUDY, FEATURE, SOURCE, FLAG, LAYER, SAVED_GROUP, EVENT_TYPE)
+ALL = (CAMPAIGN, STUDY, METRIC, FEATURE, SOURCE, FLAG, LAYER, SAVED_GROUP, EVENT_TYPE)
 
 
 def experiment(text: str = CAMPAIGN) -> ExperimentDeclaration:
@@ -133,13 +146,14 @@ def test_a_declaration_holds_what_was_written() -> None:
             "type: mean",
             "type: averge",
             "campaign.yaml:9: metrics[1].type: 'averge' is not a metric type;"
-            " expected one of conversion, mean, sum, count (did you mean 'mean'?)",
+            " expected one of conversion, count, sum, mean, ratio, retention, funnel, quantile,"
+            " time_to_event (did you mean 'mean'?)",
         ),
         ("segments:", "segmnts:", "campaign.yaml:11: unknown key 'segmnts'; expected one of "),
         (
             "column: spend",
             "colum: spend",
-            "campaign.yaml:9: metrics[1]: unknown key 'colum'; expected one of key, type",
+            "campaign.yaml:9: metrics[1]: unknown key 'colum'; expected one of key, metric, type, role",
         ),
         ("unit: customer\n", "", "campaign.yaml:1: missing key 'unit'"),
         ("key: spend, ", "", "campaign.yaml:9: metrics[1]: missing key 'key'"),
@@ -263,7 +277,7 @@ def test_a_declaration_holds_what_was_written() -> None:
         (
             "kind: experiment\n",
             "",
-            "campaign.yaml:1: missing key 'kind'; expected one of experiment, study, feature, source",
+            "campaign.yaml:1: missing key 'kind'; expected one of experiment, study, metric, feature, source",
         ),
         ("tenant: demo", "tenant: !!python/name:os.system x", "campaign.yaml:3: tenant: the tag "),
         (
