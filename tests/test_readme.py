@@ -14,10 +14,11 @@ from pydantic import BaseModel
 from typer.main import get_command
 
 from causeway.declarations.event_type import EventTypeDeclaration
-from causeway.declarations.experiment import ExperimentDeclaration, ExperimentSource, Metric
+from causeway.declarations.experiment import ExperimentDeclaration, ExperimentSource
 from causeway.declarations.feature import FeatureDeclaration
 from causeway.declarations.flag import FlagDeclaration, FlagRule
 from causeway.declarations.layer import LayerDeclaration
+from causeway.declarations.metric import Cap, Exclusion, Metric, MetricDeclaration
 from causeway.declarations.reading import read_declaration
 from causeway.declarations.saved_group import SavedGroupDeclaration
 from causeway.declarations.source import Simulation, SourceDeclaration
@@ -110,7 +111,10 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         ("declarations.md", LayerDeclaration),
         ("declarations.md", EventTypeDeclaration),
         ("declarations.md", SavedGroupDeclaration),
-        ("first-analysis.md", Metric),
+        ("first-analysis.md, declarations.md", Metric),
+        ("declarations.md", MetricDeclaration),
+        ("declarations.md", Cap),
+        ("declarations.md", Exclusion),
         ("first-analysis.md", ExperimentSource),
         ("declarations.md", StudyDeclaration),
         ("declarations.md", NegativeControls),
