@@ -45,20 +45,45 @@ def relative_effect(
     >>> round(ratio.effect, 4), round(ratio.ci_low, 4), round(ratio.ci_high, 4)
     (0.1, 0.0713, 0.1296)
     """
-    if mean_control == 0 or critical_value * math.sqrt(variance_control) >= abs(mean_control):
+    interval = fieller_interval(
+        mean,
+        mean_control,
+        variance=variance,
+        variance_denominator=variance_control,
+        covariance=covariance,
+        critical_value=critical_value,
+    )
+    if interval is None:
         return RelativeEffect("denominator_not_separated_from_zero")
-    # Everything is measured in control means first, so that very small or large units neither under- nor
-    # overflow.
-    ratio = mean / mean_control
-    v = variance / mean_control / mean_control
-    v_control = variance_control / mean_control / mean_control
-    c = covariance / mean_control / mean_control
+    ratio, low, high = interval
+    return RelativeEffect("ok", ratio - 1, low - 1, high - 1)
+
+
+def fieller_interval(
+    numerator: float,
+    denominator: float,
+    *,
+    variance: float,
+    variance_denominator: float,
+    covariance: float,
+    critical_value: float,
+) -> tuple[float, float, float] | None:
+    """numerator / denominator with the limits of Fieller (1954), as `relative_effect` explains; None if unbounded.
+
+    >>> fieller_interval(3.0, 2.0, variance=0.0, variance_denominator=0.0, covariance=0.0, critical_value=1.96)
+    (1.5, 1.5, 1.5)
+    """
+    if denominator == 0 or critical_value * math.sqrt(variance_denominator) >= abs(denominator):
+        return None
+    # Everything is measured in denominators first, so that very small or large units neither under- nor overflow.
+    ratio = numerator / denominator
+    v = variance / denominator / denominator
+    v_denominator = variance_denominator / denominator / denominator
+    c = covariance / denominator / denominator
     q2 = critical_value * critical_value
-    curvature = 1 - q2 * v_control
+    curvature = 1 - q2 * v_denominator
     centre = (ratio - q2 * c) / curvature
-    spread = v - 2 * ratio * c + ratio * ratio * v_control - q2 * (v * v_control - c * c)
+    spread = v - 2 * ratio * c + ratio * ratio * v_denominator - q2 * (v * v_denominator - c * c)
     half_width = critical_value * math.sqrt(max(spread, 0.0)) / curvature
-    bounds = (ratio - 1, centre - half_width - 1, centre + half_width - 1)
-    if not all(math.isfinite(bound) for bound in bounds):
-        return RelativeEffect("denominator_not_separated_from_zero")
-    return RelativeEffect("ok", *bounds)
+    found = (ratio, centre - half_width, centre + half_width)
+    return found if all(map(math.isfinite, found)) else None
