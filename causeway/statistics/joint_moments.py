@@ -153,7 +153,8 @@ class JointMoments:
 
     def comoment_matrix(self, rows: Sequence[str], columns: Sequence[str]) -> NDArray[np.float64]:
         """Co-moments of every pair, shape (rows, columns)."""
-        pairs = [[self.comoment(a, b) for b in columns] for a in rows]
+        across = [self._position(name) for name in columns]
+        pairs = [[self.comoments[_at(i, j)] for j in across] for i in map(self._position, rows)]
         return np.array(pairs, dtype=np.float64).reshape(len(rows), len(columns))
 
     def covariance(self, a: str, b: str) -> float | None:
