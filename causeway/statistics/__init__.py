@@ -1,11 +1,14 @@
 """Statistics of randomised trials, from additive sufficient statistics to effects and gates."""
 
+from causeway.statistics.cuped import cuped
 from causeway.statistics.difference_in_means import difference_in_means
 from causeway.statistics.effect import Effect, Status
 from causeway.statistics.gates import Gate, TrialCounts, trial_gates
 from causeway.statistics.joint_moments import JointMoments
 from causeway.statistics.moments import Moments
 from causeway.statistics.multiple_testing import holm
+from causeway.statistics.post_stratification import post_stratified_difference
+from causeway.statistics.ratio import difference_in_ratios
 from causeway.statistics.regression_adjustment import adjusted_effect
 from causeway.statistics.relative_effect import RelativeEffect, relative_effect
 from causeway.statistics.sample_ratio import SampleRatio, sample_ratio_test
@@ -20,8 +23,11 @@ __all__ = [
     "Status",
     "TrialCounts",
     "adjusted_effect",
+    "cuped",
     "difference_in_means",
+    "difference_in_ratios",
     "holm",
+    "post_stratified_difference",
     "relative_effect",
     "sample_ratio_test",
     "trial_gates",

@@ -9,11 +9,15 @@ import pytest
 
 MODULES = [
     "attrition",
+    "covariate_choice",
+    "cuped",
     "difference_in_means",
     "joint_moments",
     "moments",
     "multiple_testing",
     "regression_adjustment",
+    "post_stratification",
+    "ratio",
     "relative_effect",
     "sample_ratio",
 ]
