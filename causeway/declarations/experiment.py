@@ -96,6 +96,9 @@ class ExperimentDeclaration(Declaration):
     )
     covariates: tuple[Text, ...] = Field(default=(), description="what is known of a unit before it is assigned")
     segments: tuple[Text, ...] = Field(default=(), description="categorical columns to report by")
+    cluster: Text | None = Field(
+        default=None, description="column that says which units belong together, such as school; intervals allow for it"
+    )
     start: Date | None = Field(default=None, description="first day")
     end: Date | None = Field(default=None, description="last day")
     salt: Text | None = Field(default=None, description="text mixed into the hash of assignment; the key when left out")
@@ -185,6 +188,13 @@ class ExperimentDeclaration(Declaration):
         return tuple(dict.fromkeys(column for metric in self.metrics for column in metric.columns))
 
     @property
+    def cluster_column(self) -> str | None:
+        """Where a unit's cluster is found: as declared, or the attribute by which clusters are dealt variants."""
+        if self.cluster is None and self.randomization.by == "cluster":
+            return self.randomization.attribute
+        return self.cluster
+
+    @property
     def profile_columns(self) -> tuple[str, ...]:
         """Covariates and segments, each once: properties of a unit's profile, or of its record in a table."""
         return tuple(dict.fromkeys((*self.covariates, *self.segments)))
@@ -265,6 +275,14 @@ class ExperimentDeclaration(Declaration):
         reject(problems)
         return columns
 
+    @field_validator("cluster")
+    @classmethod
+    def _a_cluster_is_no_outcome(cls, cluster: str | None, info: ValidationInfo) -> str | None:
+        measured = {column: metric.key for metric in info.data.get("metrics") or () for column in metric.columns}
+        if cluster in measured:
+            reject([(("cluster",), f"{cluster!r} is what metric {measured[cluster]!r} measures")])
+        return cluster
+
     @field_validator("end")
     @classmethod
     def _ends_after_it_starts(cls, end: Date | None, info: ValidationInfo) -> Date | None:
@@ -328,6 +346,9 @@ class ExperimentDeclaration(Declaration):
             if metric.metric is None:
                 found = problems_of_table_metric(metric, taken)
                 problems += [(("metrics", index, *path), sentence) for path, sentence in found]
+        if info.data.get("cluster") in taken:
+            cluster = info.data["cluster"]
+            problems.append((("cluster",), f"{cluster!r} is the column of the {taken[cluster]}"))
         for name in ("covariates", "segments"):
             for index, column in enumerate(info.data.get(name) or ()):
                 if column in taken:

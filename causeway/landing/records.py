@@ -92,7 +92,7 @@ def trial_records(
         roles={where.unit_id, where.variant, where.occurred_at},
         numbers=set(declaration.metric_columns),
         values=set(declaration.covariates),
-        labels=set(declaration.segments),
+        labels={*declaration.segments, *([declaration.cluster] if declaration.cluster else [])},
     )
 
     kept = sorting.refuse(
@@ -319,7 +319,12 @@ def _experiment_columns(declaration: ExperimentDeclaration) -> list[tuple[str | 
         (where.unit_id, ("source", "unit_id")),
         (where.variant, ("source", "variant")),
         (where.occurred_at, ("source", "occurred_at")),
-        *((metric.column, ("metrics", index, "column")) for index, metric in enumerate(declaration.metrics)),
+        *(
+            (column, ("metrics", index, "column"))
+            for index, metric in enumerate(declaration.metrics)
+            for column in metric.columns
+        ),
+        (declaration.cluster, ("cluster",)),
         *((column, ("covariates", index)) for index, column in enumerate(declaration.covariates)),
         *((column, ("segments", index)) for index, column in enumerate(declaration.segments)),
     ]

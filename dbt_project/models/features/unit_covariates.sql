@@ -20,8 +20,17 @@ wanted as (
         covariate.name as covariate
     from declared
     cross join lateral jsonb_array_elements_text(
-        coalesce(declared.declaration -> 'covariates', '[]') || coalesce(declared.declaration -> 'segments', '[]')
+        coalesce(declared.declaration -> 'covariates', '[]')
+        || coalesce(declared.declaration -> 'segments', '[]')
+        || jsonb_build_array(coalesce(
+            declared.declaration ->> 'cluster',
+            case
+                when declared.declaration #>> '{randomization,by}' = 'cluster'
+                    then declared.declaration #>> '{randomization,attribute}'
+            end
+        ))
     ) as covariate (name)
+    where covariate.name is not null
 ),
 
 features as (
