@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from causeway.declarations.analysis import Analysis, problems_of_contrasts
 from causeway.declarations.assignment import (
     Holdout,
     Prerequisite,
@@ -58,6 +59,9 @@ class Decision(DeclaredPart):
     alpha: Annotated[Number, Field(gt=0, lt=1)] = Field(
         default=0.05, description="two-sided significance level, between 0 and 1"
     )
+    min_days: Annotated[Number, Field(ge=0, le=36_500)] = Field(
+        default=0.0, description="days that it runs at least before it is decided"
+    )
 
 
 class ExperimentSource(DeclaredPart):
@@ -103,6 +107,7 @@ class ExperimentDeclaration(Declaration):
     end: Date | None = Field(default=None, description="last day")
     salt: Text | None = Field(default=None, description="text mixed into the hash of assignment; the key when left out")
     decision: Decision = Field(default=Decision(), description="rule of decision")
+    analysis: Analysis = Field(default=Analysis(), description="plan of analysis")
     status: Status = Field(default="running", title="status", description="draft, running, paused, stopped or archived")
     version: Annotated[WholeNumber, Field(ge=1, le=1_000_000_000)] = Field(
         default=1, description="raised when what decides the variants changes while it runs"
@@ -290,6 +295,13 @@ class ExperimentDeclaration(Declaration):
         if start is not None and end is not None and end < start:
             reject([(("end",), f"{end} is before the start, {start}")])
         return end
+
+    @field_validator("analysis")
+    @classmethod
+    def _contrasts_of_its_variants(cls, analysis: Analysis, info: ValidationInfo) -> Analysis:
+        if "variants" in info.data:
+            reject(problems_of_contrasts(analysis.contrasts, info.data["variants"]))
+        return analysis
 
     @field_validator("order")
     @classmethod
