@@ -58,7 +58,9 @@ def test_three_tenths_are_a_contrast() -> None:
     assert read(analysis={"contrasts": {"mean": {"high": 0.1, "low": 0.2, "off": -0.3}}}).analysis.contrasts
 
 
-@pytest.mark.parametrize()
+@pytest.mark.parametrize(
+    ("cluster", "said"), [("amount", "'amount' is what metric 'bought' measures"), ("arm", "'arm' is the column")]
+)
 def test_a_cluster_is_a_column_of_its_own(cluster: str, said: str) -> None:
     with pytest.raises(DeclarationError) as raised:
         read(
