@@ -1,0 +1,1 @@
+"""One experiment as one HTML page: plain values in, text out."""
