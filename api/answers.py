@@ -34,24 +34,25 @@ class Question(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The bytes of a JSON body, their strong ETag, and the template of the route that gave them."""
+    """The bytes of a body, their strong ETag, the template of the route that gave them, and what they are."""
 
     body: bytes
     etag: str
     route: str
+    media_type: str = "application/json"
 
     @classmethod
-    def to(cls, request: Request, text: str) -> Answer:
+    def to(cls, request: Request, text: str, media_type: str = "application/json") -> Answer:
         """The answer to ``request`` whose body is ``text``; equal bodies have equal ETags."""
         body = text.encode()
-        return cls(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"', request.scope["route"].path)
+        return cls(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"', request.scope["route"].path, media_type)
 
     def response(self, headers: Headers) -> Response:
         """200 with the body, or 304 without one if If-None-Match in the request's ``headers`` names it."""
         own = {"ETag": self.etag, "Cache-Control": "private, no-cache", "Vary": "Authorization, X-API-Key"}
         if _names(headers.get("if-none-match"), self.etag):
             return Response(status_code=304, headers=own)
-        return Response(self.body, headers=own, media_type="application/json")
+        return Response(self.body, headers=own, media_type=self.media_type)
 
 
 class Answers:

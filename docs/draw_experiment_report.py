@@ -182,7 +182,7 @@ def _adjusted(results: list[ReportResult]) -> tuple[ReportResult, ...]:
 
 
 def draw(html: str, into: Path) -> None:
-    """A picture of the page's beginning in a window of 1000 pixels, in 64 colours."""
+    """A picture of the page's beginning in a window of 1000 pixels, in 256 colours."""
     from PIL import Image
 
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -199,7 +199,7 @@ def draw(html: str, into: Path) -> None:
             check=True, capture_output=True, timeout=120,
         )  # fmt: skip
         with Image.open(picture) as whole:
-            whole.convert("RGB").quantize(64, dither=Image.Dither.NONE).save(into, optimize=True)
+            whole.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(into, optimize=True)
 
 
 if __name__ == "__main__":

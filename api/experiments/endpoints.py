@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi.responses import HTMLResponse
 
 from api.answers import Answer, Question
 from api.bodies import Key
@@ -28,12 +30,14 @@ from api.experiments.registering import (
     plan_of_change,
     plan_of_creation,
 )
+from api.experiments.report import report_of
 from api.flags_in_force import FlagsInForce
 from api.idempotency import IdempotencyKey, Repeatable
 from api.json_text import read_json
 from api.pages import link_to_next
 from api.problems import Problem
 from api.sessions import AnswersOfApp, FlagsOfApp, Reading, Writer, Writing
+from causeway.report.page import render
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"])
 
@@ -167,6 +171,25 @@ async def get_experiment_results(
 
     async def read() -> Answer:
         return Answer.to(request, await results_of(session, key, chosen))
+
+    answer = await answers.read(Question.of(request.scope), read)
+    return answer.response(request.headers)
+
+
+@router.get("/{key}/report", response_class=HTMLResponse, responses=examples.REPORT)
+async def get_experiment_report(
+    request: Request, session: Reading, answers: AnswersOfApp, key: ExperimentKey
+) -> Response:
+    """The experiment on one HTML page that needs no other file: decision, effects, arms, health, segments, provenance.
+
+    It shows what the results say, in words where there is no number. The ETag changes with the page.
+    """
+
+    async def read() -> Answer:
+        experiment = await experiment_of(session, key)
+        served = ExperimentResults.model_validate_json(await results_of(session, key, ResultFilter()))
+        page = await asyncio.to_thread(render, report_of(experiment, served))
+        return Answer.to(request, page, "text/html")
 
     answer = await answers.read(Question.of(request.scope), read)
     return answer.response(request.headers)
