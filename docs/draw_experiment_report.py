@@ -21,6 +21,7 @@ from causeway.report.experiment_report import (
     ExperimentReport,
     ReportArm,
     ReportDecision,
+    ReportEffect,
     ReportGate,
     ReportLook,
     ReportLooks,
@@ -54,6 +55,7 @@ def example() -> ExperimentReport:
     outcomes, devices, day_of = _simulated()
     days = [FIRST_DAY + timedelta(days=day) for day in range(DAYS)]
     results, looks, posteriors = [], [], []
+    compared: dict[tuple[str, str], Effect] = {}
     for metric in METRICS:
         values = outcomes[metric.key]
         for variant in ("cards", "map"):
@@ -62,8 +64,18 @@ def example() -> ExperimentReport:
                 effect = _effect(chosen[variant], chosen["list"])
                 if segment == "device=tablet":
                     effect = Effect("too_few_units", effect.n, effect.n_control)
+                if segment is None:
+                    compared[metric.key, variant] = effect
                 results.append(
-                    ReportResult(metric.key, variant, "list", METHOD, effect, segment, provenance_id="7c1f0a93be24")
+                    ReportResult(
+                        metric.key,
+                        variant,
+                        "list",
+                        METHOD,
+                        ReportEffect.of(effect),
+                        segment,
+                        provenance_id="7c1f0a93be24",
+                    )
                 )
             seen = [
                 ReportLook(
@@ -91,7 +103,7 @@ def example() -> ExperimentReport:
         ends_on=FIRST_DAY + timedelta(days=DAYS - 1),
         arms=tuple(ReportArm(arm, weight, units[arm], arm == "list") for arm, weight in ARMS.items()),
         metrics=METRICS,
-        decision=_decision(results, srm),
+        decision=_decision(compared, srm),
         gates=(
             ReportGate("srm", srm.passed, srm.blocking, srm.detail, srm.p_value),
             ReportGate("crossover", True, True, "0 units were in more than one variant (0 %; tolerated 1 %)."),
@@ -111,11 +123,9 @@ def example() -> ExperimentReport:
     )  # fmt: skip
 
 
-def _decision(results: list[ReportResult], srm: Gate) -> ReportDecision:
-    of_all = {(result.metric, result.variant): result.effect for result in results if result.segment is None}
-
+def _decision(effects: dict[tuple[str, str], Effect], srm: Gate) -> ReportDecision:
     def on(metric: str) -> dict[str, Effect]:
-        return {variant: effect for (key, variant), effect in of_all.items() if key == metric}
+        return {variant: effect for (key, variant), effect in effects.items() if key == metric}
 
     rule = DecisionRule("booked", min_relative_effect=0.01, guardrails={"load_time": "decrease"})
     made = decide(on("booked"), {"load_time": on("load_time")}, [srm], rule)
@@ -142,17 +152,14 @@ def _effect(treated: np.ndarray, control: np.ndarray) -> Effect:
     return difference_in_means(Moments.from_arrays(treated), Moments.from_arrays(control), alpha=ALPHA)
 
 
-def _always_valid(effect: Effect) -> Effect:
+def _always_valid(effect: Effect) -> ReportEffect:
     """The normal-mixture confidence sequence of Waudby-Smith et al. (2024, Theorem 2.2), tightest at 10,000 units."""
     if effect.effect is None or effect.std_error is None:
-        return effect
+        return ReportEffect.of(effect)
     n = effect.n + effect.n_control
     growth = 1 + n * (-2 * math.log(ALPHA) + math.log(1 - 2 * math.log(ALPHA))) / 10_000
     half = effect.std_error * math.sqrt(2 * growth / (growth - 1) * math.log(math.sqrt(growth) / ALPHA))
-    return Effect(
-        "ok", effect.n, effect.n_control, effect.mean, effect.mean_control, effect.effect, effect.std_error,
-        effect.effect - half, effect.effect + half, effect.p_value,
-    )  # fmt: skip
+    return replace(ReportEffect.of(effect), ci_low=effect.effect - half, ci_high=effect.effect + half)
 
 
 def _posterior(metric: ReportMetric, variant: str, effect: Effect) -> ReportPosterior:

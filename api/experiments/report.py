@@ -10,12 +10,12 @@ from causeway.report.experiment_report import (
     ExperimentReport,
     ReportArm,
     ReportDecision,
+    ReportEffect,
     ReportGate,
     ReportMetric,
     ReportProvenance,
     ReportResult,
 )
-from causeway.statistics.effect import Effect
 
 
 def report_of(experiment: Experiment, served: ExperimentResults) -> ExperimentReport:
@@ -93,11 +93,11 @@ def _result(result: Result) -> ReportResult:
     numbers = {
         name: getattr(result, name)
         for name in (
-            "mean", "mean_control", "effect", "std_error", "ci_low", "ci_high", "p_value", "relative_effect",
+            "mean", "mean_control", "effect", "ci_low", "ci_high", "p_value", "relative_effect",
             "relative_ci_low", "relative_ci_high",
         )
     }  # fmt: skip
-    effect = Effect(result.status, result.n or 0, result.n_control or 0, **(numbers if is_ok else {}))
+    effect = ReportEffect(result.status, result.n or 0, result.n_control or 0, **(numbers if is_ok else {}))
     alpha = result.settings.get("alpha")
     return ReportResult(
         result.metric,

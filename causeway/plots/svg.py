@@ -75,7 +75,7 @@ def fitted(label: str, room: float) -> str:
     """The label, cut in the middle so that its breadth is at most `room`.
 
     >>> fitted("a rather long name", 12), fitted("WWWWWWWWWWWWWWWWWW", 12)
-    ('a rath…name', 'WWW…WWW')
+    ('a rat…name', 'WWW…WWW')
     """
     if breadth(label) <= room:
         return label

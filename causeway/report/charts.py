@@ -17,6 +17,7 @@ from causeway.plots.forest_panel import PanelRow, forest_panel
 from causeway.plots.svg import Drawing
 from causeway.report.experiment_report import (
     ExperimentReport,
+    ReportEffect,
     ReportLook,
     ReportLooks,
     ReportMetric,
@@ -24,7 +25,6 @@ from causeway.report.experiment_report import (
 )
 from causeway.report.numbers import level, percent, whole
 from causeway.report.words import half_width, kind_of, said, scale_of, status_in_words
-from causeway.statistics.effect import Effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ def _first_clear(looks: ReportLooks, metric: ReportMetric) -> str:
     return next((day_in_words(look.day) for look in looks.looks if kind_of(look.effect, metric) != "open"), "")
 
 
-def _said(effect: Effect, metric: ReportMetric) -> str:
+def _said(effect: ReportEffect, metric: ReportMetric) -> str:
     if effect.effect is None or effect.ci_low is None or effect.ci_high is None:
         return status_in_words(effect.status)
     scale = scale_of(metric)

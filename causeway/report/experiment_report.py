@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from causeway.statistics.effect import Effect
+if TYPE_CHECKING:
+    # Statistics load SciPy, which whoever only shows numbers does without.
+    from causeway.statistics.effect import Effect
 
 Direction = Literal["increase", "decrease"]
 
@@ -75,6 +78,49 @@ class ReportGate:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportEffect:
+    """The numbers of one comparison, as those of `causeway.statistics.Effect`; with any status but "ok" there are none.
+
+    Raises ValueError for a number that is not finite, and for a status that contradicts the numbers.
+    """
+
+    status: str
+    n: int
+    n_control: int
+    mean: float | None = None
+    mean_control: float | None = None
+    effect: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    p_value: float | None = None
+    relative_effect: float | None = None
+    relative_ci_low: float | None = None
+    relative_ci_high: float | None = None
+
+    def __post_init__(self) -> None:
+        interval = (self.effect, self.ci_low, self.ci_high)
+        rest = (self.mean, self.mean_control, self.p_value)
+        numbers = (*interval, *rest, self.relative_effect, self.relative_ci_low, self.relative_ci_high)
+        if any(number is not None and not math.isfinite(number) for number in numbers):
+            raise ValueError(f"undefined is None with a status, never nan or infinity: {self}")
+        if self.status == "ok" and None in interval:
+            raise ValueError(f"status ok without an effect: {self}")
+        if self.status != "ok" and any(number is not None for number in numbers):
+            raise ValueError(f"status {self.status} with a number: {self}")
+
+    @classmethod
+    def of(cls, effect: Effect) -> ReportEffect:
+        """The same effect, of which only the counts stay where there is none."""
+        if effect.status != "ok":
+            return cls(effect.status, effect.n, effect.n_control)
+        return cls(*(getattr(effect, name) for name in cls.__slots__))
+
+    def withheld(self) -> ReportEffect:
+        """The counts alone."""
+        return ReportEffect("withheld", self.n, self.n_control)
+
+
+@dataclass(frozen=True, slots=True)
 class ReportResult:
     """One comparison by one method, of everybody or, with `segment` ("column=value"), of some.
 
@@ -85,7 +131,7 @@ class ReportResult:
     variant: str
     control: str
     method: str
-    effect: Effect
+    effect: ReportEffect
     segment: str | None = None
     adjusted_p_value: float | None = None
     confidence: float = 0.95
@@ -98,7 +144,7 @@ class ReportLook:
     """The cumulative effect up to and including a day, with its interval that holds at every look."""
 
     day: date
-    effect: Effect
+    effect: ReportEffect
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +291,7 @@ _Shown = TypeVar("_Shown", ReportLooks, ReportPosterior)
 def _withheld(result: ReportResult, reasons: tuple[str, ...]) -> ReportResult:
     return replace(
         result,
-        effect=result.effect.withheld(*reasons),
+        effect=result.effect.withheld(),
         adjusted_p_value=None,
         reasons=result.reasons if result.effect.status == "withheld" and result.reasons else reasons,
     )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from causeway.plots.canvas import shorten
-from causeway.report.experiment_report import ExperimentReport, ReportMetric, ReportResult
+from causeway.report.experiment_report import ExperimentReport, ReportEffect, ReportMetric, ReportResult
 from causeway.report.numbers import Scale, level, percent
-from causeway.statistics.effect import Effect
 
 STATUSES = {
     "withheld": "withheld",
@@ -45,14 +44,14 @@ def scale_of(metric: ReportMetric) -> Scale:
     return Scale(metric.is_share, shorten(metric.unit, LONGEST_UNIT))
 
 
-def half_width(effect: Effect) -> float | None:
+def half_width(effect: ReportEffect) -> float | None:
     """Half of the interval, which decides how many digits are shown; None without one."""
     if effect.ci_low is None or effect.ci_high is None:
         return None
     return (effect.ci_high - effect.ci_low) / 2
 
 
-def kind_of(effect: Effect, metric: ReportMetric) -> str:
+def kind_of(effect: ReportEffect, metric: ReportMetric) -> str:
     """ "good" or "bad" where the interval excludes zero, else "open"."""
     if effect.status != "ok" or effect.ci_low is None or effect.ci_high is None:
         return "open"
@@ -61,7 +60,7 @@ def kind_of(effect: Effect, metric: ReportMetric) -> str:
     return "open"
 
 
-def against_margin(effect: Effect, metric: ReportMetric) -> str:
+def against_margin(effect: ReportEffect, metric: ReportMetric) -> str:
     """Whether the interval lies on the good side of the non-inferiority margin; empty without a margin or effect."""
     margin = metric.non_inferiority_margin
     if margin is None or effect.status != "ok" or effect.ci_low is None or effect.ci_high is None:

@@ -10,6 +10,7 @@ from causeway.report.experiment_report import (
     ExperimentReport,
     ReportArm,
     ReportDecision,
+    ReportEffect,
     ReportGate,
     ReportLook,
     ReportLooks,
@@ -18,7 +19,6 @@ from causeway.report.experiment_report import (
     ReportProvenance,
     ReportResult,
 )
-from causeway.statistics.effect import Effect
 
 SRM = ReportGate("srm", True, True, "The units agree with the declared weights.", 0.41)
 CLOSED = ReportGate("srm", False, True, "The shares are not as declared.", 1e-9)
@@ -26,10 +26,10 @@ CLOSED = ReportGate("srm", False, True, "The shares are not as declared.", 1e-9)
 DIGITS = "7359"
 
 
-def effect(value: float = 73.59, half: float = 7.359) -> Effect:
+def effect(value: float = 73.59, half: float = 7.359) -> ReportEffect:
     """An effect that is recognised wherever it turns up."""
-    return Effect(
-        "ok", 1_000, 1_000, 173.59, 100.0, value, half / 1.96, value - half, value + half, 0.007359, 0.7359, 0.6, 0.8
+    return ReportEffect(
+        "ok", 1_000, 1_000, 173.59, 100.0, value, value - half, value + half, 0.007359, 0.7359, 0.6, 0.8
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -16,6 +19,7 @@ from causeway.plots.svg import cleaned
 from causeway.report.experiment_report import (
     ExperimentReport,
     ReportDecision,
+    ReportEffect,
     ReportGate,
     ReportMetric,
     ReportPosterior,
@@ -23,7 +27,7 @@ from causeway.report.experiment_report import (
 )
 from causeway.report.page import content_security_policy, render
 from causeway.statistics.effect import Effect, Status
-from tests.causeway.report.reports import CLOSED, DIGITS, SRM, effect, report, withheld
+from tests.causeway.report.reports import DIGITS, SRM, effect, report, withheld
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 NASTY = [
@@ -134,7 +138,7 @@ def test_a_failed_check_that_does_not_block_withholds_nothing() -> None:
 def test_a_single_withheld_result_takes_along_what_it_could_be_read_off() -> None:
     given_ = report(names=("off", "on", "other"))
     first = given_.results[0]
-    results = (replace(first, effect=first.effect.withheld("why"), reasons=("why",)), *given_.results[1:])
+    results = (replace(first, effect=first.effect.withheld(), reasons=("why",)), *given_.results[1:])
     shown = replace(given_, results=results).as_shown()
     assert {result.effect.status for result in shown.results if result.variant == "on"} == {"withheld"}
     assert {result.effect.status for result in shown.results if result.variant == "other"} == {"ok"}
@@ -153,7 +157,7 @@ def test_a_single_withheld_result_takes_along_what_it_could_be_read_off() -> Non
 )
 def test_a_status_stands_in_words_where_there_is_no_number(status: Status, words: str) -> None:
     results = tuple(
-        replace(each, effect=Effect(status, 1_000, 1_000, 173.59, 100.0), adjusted_p_value=None)
+        replace(each, effect=ReportEffect.of(Effect(status, 1_000, 1_000, 173.59, 100.0)), adjusted_p_value=None)
         for each in report().results
     )
     page = render(replace(report(), results=results, looks=(), posteriors=(), decision=ReportDecision()))
@@ -255,7 +259,7 @@ def test_a_report_with_little_in_it_is_a_page_too(bare: ExperimentReport) -> Non
 )
 def test_better_lies_where_it_was_declared(direction: str, low: float, high: float, kind: str, against: str) -> None:
     metric = ReportMetric("m", "mean", "primary", direction, non_inferiority_margin=2.0)  # type: ignore[arg-type]
-    found = Effect("ok", 9, 9, 1.0, 1.0, (low + high) / 2, 1.0, low, high, 0.5)
+    found = ReportEffect("ok", 9, 9, 1.0, 1.0, (low + high) / 2, low, high, 0.5)
     page = render(
         replace(
             report(),
@@ -274,7 +278,7 @@ def test_better_lies_where_it_was_declared(direction: str, low: float, high: flo
 
 def test_shares_are_in_per_cent_and_their_effects_in_percentage_points() -> None:
     metric = ReportMetric("m", "conversion", "primary", minimum_effect=0.01)
-    found = Effect("ok", 9, 9, 0.1827, 0.1062, 0.0766, 0.0034, 0.07, 0.0832, 1.6e-113, 0.7212, 0.644, 0.7984)
+    found = ReportEffect("ok", 9, 9, 0.1827, 0.1062, 0.0766, 0.07, 0.0832, 1.6e-113, 0.7212, 0.644, 0.7984)
     given_ = replace(
         report(),
         metrics=(metric,),
@@ -288,7 +292,25 @@ def test_shares_are_in_per_cent_and_their_effects_in_percentage_points() -> None
     assert "0.0766" not in text
 
 
-def test_a_posterior_without_a_status_of_ok_has_no_number() -> None:
+def test_an_effect_is_taken_over_with_all_its_numbers_and_without_any_where_its_status_is_not_ok() -> None:
+    found = Effect("ok", 1, 2, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 0.9, 10.0, 11.0, 12.0)
+    taken = ReportEffect("ok", 1, 2, 3.0, 4.0, 5.0, 7.0, 8.0, 0.9, 10.0, 11.0, 12.0)
+    assert ReportEffect.of(found) == taken
+    assert taken.withheld() == ReportEffect.of(found.withheld("why")) == ReportEffect("withheld", 1, 2)
+
+
+def test_a_status_and_numbers_that_contradict_each_other_are_refused() -> None:
+    for status, *numbers in (("withheld", 1.0), ("ok", 1.0), ("ok", 1.0, 1.0, math.nan, 1.0, 2.0)):
+        with pytest.raises(ValueError, match="status"):
+            ReportEffect(str(status), 1, 1, *map(float, numbers))
     with pytest.raises(ValueError, match="with a number"):
         ReportPosterior("m", "on", "withheld", 0.9)
-    assert CLOSED.is_closed
+    with pytest.raises(ValueError, match="from zero"):
+        ReportMetric("m", "mean", non_inferiority_margin=-1.0)
+
+
+def test_whoever_only_shows_a_report_loads_no_numerics() -> None:
+    """A process of the API would take twice its memory for them."""
+    code = "import causeway.report.page, sys; print(sorted({'numpy', 'scipy', 'matplotlib'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
