@@ -142,8 +142,6 @@ def _at_minimum(metric: ReportMetric) -> float | None:
 
 def _look(look: ReportLook) -> Look:
     effect = look.effect
-    if effect.status != "ok":
-        return Look(look.day)
     return Look(look.day, effect.effect, effect.ci_low, effect.ci_high)
 
 
