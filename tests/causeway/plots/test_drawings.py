@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from causeway.plots.arm_shares import ArmShare, arm_shares
@@ -62,6 +62,7 @@ def test_a_drawing_is_well_formed_and_says_what_it_shows(name: str) -> None:
     assert drawing.markup() == DRAWINGS[name]().markup()
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(FINITE, FINITE, FINITE), min_size=1, max_size=6), FINITE, FINITE)
 def test_everything_in_a_forest_lies_inside_it_and_in_order(
     rows: list[tuple[float, float, float]], margin: float, minimum: float
@@ -117,6 +118,7 @@ def test_looks_out_of_order_are_refused() -> None:
         over_time([*looks(2), *looks(1)])
 
 
+@settings(deadline=None)
 @given(FINITE, FINITE, st.integers(2, 8))
 def test_ticks_are_few_round_and_inside(one: float, other: float, most: int) -> None:
     low, high = min(one, other), max(one, other)
@@ -127,6 +129,7 @@ def test_ticks_are_few_round_and_inside(one: float, other: float, most: int) -> 
     assert all(low - slack <= tick <= high + slack for tick in ticks)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80), st.integers(3, 60))
 def test_a_label_fits_and_is_well_formed(label: str, room: int) -> None:
     assert breadth(fitted(label, room)) <= max(room, 5.1)
