@@ -42,9 +42,9 @@ FIRST_DAY, DAYS = date(2024, 3, 4), 42
 ARMS = {"list": 1.0, "cards": 1.0, "map": 1.0}
 DAILY_UNITS = 420
 METRICS = (
-    ReportMetric("booked", "conversion", "primary", minimum_effect=0.01),
+    ReportMetric("booked", "conversion", "primary", minimum_effect=0.05),
     ReportMetric("revenue", "mean", "secondary", unit="EUR"),
-    ReportMetric("load_time", "mean", "guardrail", "decrease", unit="ms", non_inferiority_margin=40.0),
+    ReportMetric("load_time", "mean", "guardrail", "decrease", unit="ms", non_inferiority_margin=0.05),
 )
 METHOD = "difference_in_means"
 ALPHA, SEGMENTS = 0.05, ("device=desktop", "device=phone", "device=tablet")

@@ -21,7 +21,7 @@ from api.experiments.models import (
     RegisteredExperiment,
     ResultFilter,
 )
-from api.experiments.queries import experiment_of, page_of_experiments, results_of
+from api.experiments.queries import experiment_of, metrics_used_by, page_of_experiments, results_of
 from api.experiments.registering import (
     Change,
     change,
@@ -188,7 +188,8 @@ async def get_experiment_report(
     async def read() -> Answer:
         experiment = await experiment_of(session, key)
         served = ExperimentResults.model_validate_json(await results_of(session, key, ResultFilter()))
-        page = await asyncio.to_thread(render, report_of(experiment, served))
+        declared = await metrics_used_by(session, experiment)
+        page = await asyncio.to_thread(render, report_of(experiment, served, declared))
         return Answer.to(request, page, "text/html")
 
     answer = await answers.read(Question.of(request.scope), read)

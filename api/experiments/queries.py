@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from api.database import NotMaterialised, ReadSession, TenantQuery, as_tenant
 from api.experiments.models import Experiment, ExperimentPage, ResultFilter
 from api.pages import cursor_after, key_before
@@ -212,6 +215,15 @@ RESULTS = as_tenant(
 )
 
 
+METRICS = as_tenant(
+    """
+    select coalesce(json_object_agg(key, declaration), '{}')::text as body
+    from registry.metrics
+    where tenant_id = $1 and key = any($2::text[])
+    """
+)
+
+
 async def page_of_experiments(session: ReadSession, cursor: str | None, limit: int) -> ExperimentPage:
     """Up to ``limit`` experiments in the order of their keys, from ``cursor`` on."""
     # One more than is shown, to know whether there is a next page.
@@ -237,6 +249,15 @@ async def results_of(session: ReadSession, key: str, chosen: ResultFilter) -> st
     if text is None:
         raise not_found("experiment", key)
     return text
+
+
+async def metrics_used_by(session: ReadSession, experiment: Experiment) -> dict[str, Any]:
+    """The declarations of the metrics that the experiment uses by name, by name."""
+    names = [metric["metric"] for metric in experiment.metrics if metric.get("metric") is not None]
+    if not names:
+        return {}
+    declared: dict[str, Any] = json.loads(await session.fetch_value(METRICS, names))
+    return declared
 
 
 async def _served_or_declared(

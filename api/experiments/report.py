@@ -18,13 +18,15 @@ from causeway.report.experiment_report import (
 )
 
 
-def report_of(experiment: Experiment, served: ExperimentResults) -> ExperimentReport:
-    """What is known of an experiment as a report.
+def report_of(
+    experiment: Experiment, served: ExperimentResults, declared: Mapping[str, Mapping[str, Any]]
+) -> ExperimentReport:
+    """What is known of an experiment as a report; ``declared`` are the metrics that it uses by name.
 
     The two are read one after the other; should a publication fall between them, the report is withheld if either says
     so.
     """
-    metrics = [_metric(metric) for metric in experiment.metrics]
+    metrics = [_metric(metric, declared) for metric in experiment.metrics]
     return ExperimentReport(
         experiment=experiment.experiment,
         tenant=served.tenant,
@@ -52,9 +54,17 @@ def report_of(experiment: Experiment, served: ExperimentResults) -> ExperimentRe
     )
 
 
-def _metric(declared: Mapping[str, Any]) -> ReportMetric:
+def _metric(used: Mapping[str, Any], declared: Mapping[str, Mapping[str, Any]]) -> ReportMetric:
+    """A metric with its own definition, or with that of the declared one that it names."""
+    name = used.get("metric")
+    definition = used if name is None else declared[name]
     return ReportMetric(
-        declared["key"], declared["type"], declared.get("role", "secondary"), declared.get("direction", "increase")
+        used["key"],
+        definition["type"],
+        used.get("role", "secondary"),
+        definition.get("direction", "increase"),
+        non_inferiority_margin=definition.get("non_inferiority_margin"),
+        minimum_effect=definition.get("min_effect"),
     )
 
 

@@ -47,13 +47,12 @@ def forest_of(report: ExperimentReport, metric: ReportMetric, chart_id: str, *, 
     arms = len({result.variant for result in results}) > 1
     rows = [_row(result, metric, with_method=several, with_variant=arms or not segments) for result in results]
     scale = scale_of(metric)
-    drawing = forest_panel(
-        rows, title=metric.key, tick=scale.tick, margin=_at_margin(metric), minimum=_at_minimum(metric)
-    )
+    lines = _Lines() if segments else _lines(results, metric)
+    drawing = forest_panel(rows, title=metric.key, tick=scale.tick, margin=lines.margin, minimum=lines.minimum)
     drawn = any(row.effect is not None for row in rows)
     # Of everybody, it stands right below the metric's own heading.
     title = f"{metric.key} by segment" if segments else ""
-    return Chart(chart_id, title, drawing, _forest_caption(results, metric) if drawn else "")
+    return Chart(chart_id, title, drawing, _forest_caption(results, metric, lines) if drawn else "")
 
 
 def over_time_of(report: ExperimentReport, looks: ReportLooks, metric: ReportMetric, chart_id: str) -> Chart | None:
@@ -78,8 +77,10 @@ def over_time_of(report: ExperimentReport, looks: ReportLooks, metric: ReportMet
         caption = f"In {scale.axis}. {caption}"
     if leaves_the_picture(shown, fixed):
         caption += " The wide bands of the first looks leave the picture."
+    of_all = [each for each in report.results if each.metric == metric.key and each.segment is None]
+    lines = _lines(of_all, metric)
     drawing = effect_over_time(
-        shown, description=spoken, tick=scale.tick, fixed=fixed, margin=_at_margin(metric), minimum=_at_minimum(metric)
+        shown, description=spoken, tick=scale.tick, fixed=fixed, margin=lines.margin, minimum=lines.minimum
     )
     return Chart(chart_id, f"{metric.key}: {looks.variant} against {looks.control}", drawing, caption)
 
@@ -117,7 +118,7 @@ def _row(result: ReportResult, metric: ReportMetric, *, with_method: bool, with_
     return PanelRow(label, words, effect.effect, effect.ci_low, effect.ci_high, kind_of(effect, metric))
 
 
-def _forest_caption(results: Sequence[ReportResult], metric: ReportMetric) -> str:
+def _forest_caption(results: Sequence[ReportResult], metric: ReportMetric, lines: _Lines) -> str:
     scale = scale_of(metric)
     confidences = sorted({level(result.confidence) for result in results})
     parts = [
@@ -125,19 +126,30 @@ def _forest_caption(results: Sequence[ReportResult], metric: ReportMetric) -> st
         f" {'more' if metric.sign > 0 else 'less'} is better. Disc: better; diamond: worse; ring: not separated from"
         " zero."
     ]
-    if metric.non_inferiority_margin is not None:
-        parts.append(f"Dashed: non-inferiority margin, {scale.size(metric.non_inferiority_margin)}.")
-    if metric.minimum_effect is not None:
-        parts.append(f"Dotted: minimum effect of interest, {scale.size(metric.minimum_effect)}.")
+    if metric.non_inferiority_margin is not None and lines.margin is not None:
+        parts.append(f"Dashed: non-inferiority margin, {level(metric.non_inferiority_margin)} of the control mean.")
+    if metric.minimum_effect is not None and lines.minimum is not None:
+        parts.append(f"Dotted: minimum effect of interest, {level(metric.minimum_effect)} of the control mean.")
     return " ".join(parts)
 
 
-def _at_margin(metric: ReportMetric) -> float | None:
-    return None if metric.non_inferiority_margin is None else -metric.sign * metric.non_inferiority_margin
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """Where the declared lines lie on the axis of the effect; None where there is none."""
+
+    margin: float | None = None
+    minimum: float | None = None
 
 
-def _at_minimum(metric: ReportMetric) -> float | None:
-    return None if metric.minimum_effect is None else metric.sign * metric.minimum_effect
+def _lines(results: Sequence[ReportResult], metric: ReportMetric) -> _Lines:
+    """The lines at the control mean of the first result that has one."""
+    means = (result.effect.mean_control for result in results if result.effect.mean_control is not None)
+    control = next(means, None)
+    if control is None:
+        return _Lines()
+    size = metric.sign * abs(control)
+    margin, minimum = metric.non_inferiority_margin, metric.minimum_effect
+    return _Lines(None if margin is None else -size * margin, None if minimum is None else size * minimum)
 
 
 def _look(look: ReportLook) -> Look:

@@ -23,8 +23,8 @@ class ReportMetric:
     """A metric as declared.
 
     unit: what is counted, such as "EUR"; empty where it has no name. non_inferiority_margin: the loss that is
-    tolerated; minimum_effect: the smallest effect of interest; both not negative and in units of the metric (0.01 is a
-    percentage point of a conversion).
+    tolerated; minimum_effect: the smallest effect of interest; both not negative and shares of the control mean (0.02
+    is two per cent of it).
     """
 
     key: str

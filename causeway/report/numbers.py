@@ -33,16 +33,6 @@ class Scale:
         """
         return self._with_unit(number, resolution, "pp", is_signed=True)
 
-    def size(self, number: float) -> str:
-        """A declared difference, such as a margin, as it was declared and without a sign.
-
-        >>> Scale(is_share=True).size(-0.01), Scale(unit="ms").size(40.0)
-        ('1\xa0pp', '40\xa0ms')
-        """
-        unit = "pp" if self.is_share else self.unit
-        text = self.tick(abs(number))
-        return f"{text}{NO_BREAK}{unit}" if unit else text
-
     def interval(self, low: float, high: float) -> str:
         """An interval of differences.
 
@@ -153,7 +143,7 @@ def whole(count: int) -> str:
 
 
 def level(confidence: float) -> str:
-    """The level of an interval.
+    """A share that was declared, such as the level of an interval, as it was declared.
 
     >>> level(0.95)
     '95\xa0%'

@@ -22,7 +22,7 @@ from causeway.report.experiment_report import (
     ReportPosterior,
     ReportResult,
 )
-from causeway.report.numbers import p_value, percent, whole
+from causeway.report.numbers import level, p_value, percent, whole
 from causeway.report.words import (
     KINDS,
     against_margin,
@@ -185,15 +185,14 @@ def _metric_part(report: ExperimentReport, metric: ReportMetric, position: int) 
         chart = over_time_of(report, looks, metric, f"time-{position}-{count}")
         if chart is not None:
             over_time.append(chart)
-    scale = scale_of(metric)
     about = [
         f"{said(metric.type)}, in {metric.unit}" if metric.unit else said(metric.type),
         f"{'more' if metric.sign > 0 else 'less'} is better",
     ]
     if metric.non_inferiority_margin is not None:
-        about.append(f"a loss of {scale.size(metric.non_inferiority_margin)} is tolerated")
+        about.append(f"a relative loss of {level(metric.non_inferiority_margin)} is tolerated")
     if metric.minimum_effect is not None:
-        about.append(f"smallest effect of interest {scale.size(metric.minimum_effect)}")
+        about.append(f"smallest relative effect of interest {level(metric.minimum_effect)}")
     return MetricPart(
         metric,
         "; ".join(about),

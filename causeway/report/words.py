@@ -61,11 +61,13 @@ def kind_of(effect: ReportEffect, metric: ReportMetric) -> str:
 
 
 def against_margin(effect: ReportEffect, metric: ReportMetric) -> str:
-    """Whether the interval lies on the good side of the non-inferiority margin; empty without a margin or effect."""
+    """Whether the relative interval lies on the good side of the non-inferiority margin; empty without one of them."""
     margin = metric.non_inferiority_margin
-    if margin is None or effect.status != "ok" or effect.ci_low is None or effect.ci_high is None:
+    if margin is None or effect.relative_ci_low is None or effect.relative_ci_high is None:
         return ""
-    worst, best = sorted((metric.sign * effect.ci_low, metric.sign * effect.ci_high))
+    # Of a negative control mean, a relative effect has the opposite sign.
+    sign = metric.sign if effect.mean_control is None or effect.mean_control >= 0 else -metric.sign
+    worst, best = sorted((sign * effect.relative_ci_low, sign * effect.relative_ci_high))
     if worst > -margin:
         return "non-inferior"
     return "beyond the margin" if best < -margin else "margin not excluded"

@@ -63,10 +63,10 @@ def test_a_publication_between_the_two_reads_withholds_the_page(acme):
         for key in ("open", "broken")
     }
     before, after = told["open"], told["broken"]
-    assert report_of(before[0], after[1]).as_shown().is_withheld
-    assert report_of(after[0], before[1]).as_shown().is_withheld
-    assert not report_of(*before).as_shown().is_withheld
-    for mixed in (report_of(before[0], after[1]), report_of(after[0], before[1])):
+    assert report_of(before[0], after[1], {}).as_shown().is_withheld
+    assert report_of(after[0], before[1], {}).as_shown().is_withheld
+    assert not report_of(*before, {}).as_shown().is_withheld
+    for mixed in (report_of(before[0], after[1], {}), report_of(after[0], before[1], {})):
         assert {result.effect.status for result in mixed.as_shown().results} == {"withheld"}
 
 
@@ -74,6 +74,25 @@ def test_an_experiment_without_results_is_a_page_too(acme):
     text = page(acme, "fresh")
     assert "No decision yet" in text
     assert "There are no results yet." in text
+
+
+def test_a_metric_that_is_used_by_name_points_where_its_declaration_says(acme, world):
+    """Its effect of +0.1 is an improvement only where more is better."""
+    world.put(
+        {
+            "kind": "metric", "key": "waiting", "tenant": "acme", "unit": "customer", "type": "mean", "column": "s",
+            "direction": "decrease", "non_inferiority_margin": 0.05, "min_effect": 0.25,
+        }
+    )  # fmt: skip
+    uses = {"key": "spend", "metric": "waiting", "role": "guardrail"}
+    visit = {"key": "visit", "type": "conversion", "column": "visit", "role": "primary"}
+    world.declare("acme", "by_name", metrics=[visit, uses])
+    world.materialise("acme", "by_name")
+    text = page(acme, "by_name")
+    about = text.partition("spend</bdi>")[2].partition("</p>")[0]
+    assert "less is better; a relative loss of 5 % is tolerated; smallest relative effect of interest 25 %" in about
+    assert ">worse<" in text.partition("Results on spend")[2].partition("</table>")[0]
+    assert ">better<" in text.partition("Results on visit")[2].partition("</table>")[0]
 
 
 def test_names_are_shown_and_not_run(acme):

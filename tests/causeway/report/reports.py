@@ -68,7 +68,7 @@ def report(
         starts_on=date(2024, 3, 1),
         arms=tuple(ReportArm(name, 1.0, 1_000, name == control) for name in names),
         metrics=tuple(
-            ReportMetric(key, "mean", "secondary" if position else "primary", unit=text, minimum_effect=5.0)
+            ReportMetric(key, "mean", "secondary" if position else "primary", unit=text, minimum_effect=0.05)
             for position, key in enumerate(metrics)
         ),
         decision=ReportDecision(

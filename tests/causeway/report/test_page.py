@@ -259,7 +259,7 @@ def test_a_report_with_little_in_it_is_a_page_too(bare: ExperimentReport) -> Non
 )
 def test_better_lies_where_it_was_declared(direction: str, low: float, high: float, kind: str, against: str) -> None:
     metric = ReportMetric("m", "mean", "primary", direction, non_inferiority_margin=2.0)  # type: ignore[arg-type]
-    found = ReportEffect("ok", 9, 9, 1.0, 1.0, (low + high) / 2, low, high, 0.5)
+    found = ReportEffect("ok", 9, 9, 1.0, 1.0, (low + high) / 2, low, high, 0.5, (low + high) / 2, low, high)
     page = render(
         replace(
             report(),
@@ -274,10 +274,25 @@ def test_better_lies_where_it_was_declared(direction: str, low: float, high: flo
     zero = re.search(r'class="zero" x1="([\d.]+)%"', page)
     assert line and zero
     assert (float(line[1]) < float(zero[1])) == (direction == "increase")
+    span = re.search(r'class="span \w+" x1="([\d.]+)%" y1="\d+" x2="([\d.]+)%"', page)
+    assert span
+    # The control mean is 1, so the margin lies at 2 in units of the metric.
+    scale = (float(span[2]) - float(span[1])) / (high - low)
+    assert abs(float(line[1]) - float(zero[1])) == pytest.approx(2 * scale, abs=0.05)
+
+
+def test_a_negative_control_mean_turns_the_relative_interval_and_not_the_verdict() -> None:
+    metric = ReportMetric("profit", "mean", "guardrail", "increase", non_inferiority_margin=0.1)
+    found = ReportEffect("ok", 9, 9, -90.0, -100.0, 10.0, 8.0, 12.0, 0.001, -0.1, -0.12, -0.08)
+    given_ = replace(
+        report(), metrics=(metric,), results=(ReportResult("profit", "on", "off", "adjusted", found),), looks=(),
+        posteriors=(),
+    )  # fmt: skip
+    assert "better; non-inferior" in render(given_)
 
 
 def test_shares_are_in_per_cent_and_their_effects_in_percentage_points() -> None:
-    metric = ReportMetric("m", "conversion", "primary", minimum_effect=0.01)
+    metric = ReportMetric("m", "conversion", "primary", minimum_effect=0.05)
     found = ReportEffect("ok", 9, 9, 0.1827, 0.1062, 0.0766, 0.07, 0.0832, 1.6e-113, 0.7212, 0.644, 0.7984)
     given_ = replace(
         report(),
@@ -287,7 +302,7 @@ def test_shares_are_in_per_cent_and_their_effects_in_percentage_points() -> None
         posteriors=(),
     )
     text = visible(render(given_)).replace("\u00a0", " ")
-    for part in ("18.27 % / 10.62 %", "+7.66 pp", "7.00 to 8.32 pp", "+72.1 %", "< 0.0001", "interest 1 pp"):
+    for part in ("18.27 % / 10.62 %", "+7.66 pp", "7.00 to 8.32 pp", "+72.1 %", "< 0.0001", "interest 5 %"):
         assert part in text, part
     assert "0.0766" not in text
 
