@@ -6,16 +6,19 @@ from dataclasses import dataclass
 import polars as pl
 
 from assets.partitions import split
+from causeway.declarations.metric import NOT_MEANS
 from resources.postgres import PostgresResource
 
 
 def outcomes(postgres: PostgresResource, partition_key: str) -> pl.DataFrame:
-    """metric, unit_id, variant, value (null when missing), ordered by metric and unit."""
+    """metric, unit_id, variant, value (null when missing) of the metrics that are means, by metric and unit."""
     client = postgres.client()
     return client.read(
-        f"SELECT metric, unit_id, variant, value FROM {client.table('experiments.unit_metric_values')}"
-        " WHERE tenant_id = %s AND experiment = %s",
-        split(partition_key),
+        f"SELECT metric, unit_id, variant, value FROM {client.table('experiments.unit_metric_values')} AS of_units"
+        f" INNER JOIN {client.table('experiments.metric_definitions')} AS defined"
+        " USING (tenant_id, experiment, metric)"
+        " WHERE tenant_id = %s AND experiment = %s AND NOT defined.type = ANY(%s)",
+        (*split(partition_key), list(NOT_MEANS)),
     ).sort("metric", "unit_id")
 
 

@@ -28,7 +28,7 @@ from resources.postgres import PostgresResource
     kinds={"python", "postgres"},
     owners=["team:experimentation"],
     tags={"causeway/partitions": "experiments"},
-    code_version="1",
+    code_version="2",
     description=(
         "Every variant against control, adjusted by regression on the twin's score: the same answer from fewer units."
         " One row per tenant, experiment, metric and variant."
@@ -44,7 +44,8 @@ def adjusted_effects(context: dg.AssetExecutionContext, postgres: PostgresResour
 
 
 def _rows(plain: ByArm, scored: ByArm, experiment: ExperimentDeclaration) -> Iterator[dict[str, object]]:
-    for metric in dict.fromkeys(metric for metric, _, _ in plain):
+    means = {metric.key for metric in experiment.metrics if metric.is_mean}
+    for metric in dict.fromkeys(metric for metric, _, _ in plain if metric in means):
         control = scored.get((metric, None, experiment.control), Moments.empty())
         for variant in (name for name, _ in experiment.ordered_variants if name != experiment.control):
             treated = scored.get((metric, None, variant), Moments.empty())

@@ -19,6 +19,7 @@ SEED = 20_240_102
     key=["estimates", "segment_effects"],
     deps=[
         ["experiments", "unit_metric_values"],
+        ["experiments", "metric_definitions"],
         ["features", "unit_covariates"],
         ["experiments", "health"],
         ["registry", "experiments"],

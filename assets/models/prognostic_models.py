@@ -25,6 +25,7 @@ _SHARED = {
     "skippable": True,
     "deps": [
         ["experiments", "unit_metric_values"],
+        ["experiments", "metric_definitions"],
         ["features", "unit_covariates"],
         ["experiments", "health"],
         ["registry", "experiments"],

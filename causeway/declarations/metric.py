@@ -24,6 +24,9 @@ OUTCOME_EVENT = "outcome"
 """A metric's event when it names none; for a table that is the record of the unit."""
 
 MetricType = Literal["conversion", "count", "sum", "mean", "ratio", "retention", "funnel", "quantile", "time_to_event"]
+NOT_MEANS: tuple[MetricType, ...] = ("ratio", "quantile", "time_to_event")
+"""Types whose effect is no difference between means over units."""
+
 Direction = Literal["increase", "decrease"]
 Role = Literal["primary", "secondary", "guardrail"]
 
@@ -200,6 +203,11 @@ class Metric(Definition, _Use):
         """This use of a declared metric with everything that the declaration says."""
         definition = {name: getattr(declared, name) for name in ("type", *Definition.model_fields)}
         return Metric.model_construct(key=self.key, metric=self.metric, role=self.role, **definition)
+
+    @property
+    def is_mean(self) -> bool:
+        """Whether its effect is a difference between means over units."""
+        return self.type not in NOT_MEANS
 
     @property
     def columns(self) -> tuple[str, ...]:

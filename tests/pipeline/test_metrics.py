@@ -113,7 +113,7 @@ def metric_house(own_house: House) -> House:
     return own_house
 
 
-def make(house: House) -> None:
+def make(house: House, *estimates: str) -> None:
     register_folder(house.client, house.folder)
     observe(house.instance, house.client)
     house.defs.resolve_job_def("analyse_experiment").execute_in_process(
@@ -127,8 +127,12 @@ def make(house: House) -> None:
                 "metric_definitions",
                 "unit_metric_values",
                 "sufficient_statistics",
+                "assignment_counts",
+                "health",
             )
-        ],
+        ]
+        + [dg.AssetKey(["features", "unit_covariates"])] * bool(estimates)
+        + [dg.AssetKey(["estimates", name]) for name in estimates],
     )
 
 
@@ -202,3 +206,19 @@ def test_an_edited_metric_makes_the_experiments_that_use_it_stale(metric_house: 
     metric_house.declare("metric", "bought", unit="user", type="conversion", event="visit")
     (work,) = (work for work in metric_house.pending() if definitions in work.assets)
     assert work.partition == "acme|trial"
+
+
+def effects(house: House, table: str) -> dict[tuple[str, str], dict[str, Any]]:
+    rows = house.rows(f"SELECT * FROM estimates.{table} WHERE segment IS NULL")
+    return {(row["metric"], row["variant"]): row for row in rows}
+
+
+def test_a_ratio_is_compared_as_a_ratio_of_sums(metric_house: House) -> None:
+    make(metric_house, "difference_in_means", "cuped_effects")
+    row = effects(metric_house, "difference_in_means")["revenue_per_visit", "on"]
+    # u1 and u3 have 45 over 3 visits, u2 and u4 1000 over 1: too few to say how sure that is.
+    assert (row["n"], row["n_control"], row["status"]) == (2, 2, "not_estimable")
+    assert row["settings"]["reason"]
+    adjusted = effects(metric_house, "cuped_effects")
+    assert {metric for metric, _ in adjusted} == set(METRICS) - {"time_to_purchase"}
+    assert adjusted["bought", "on"]["status"] == "no_covariates"

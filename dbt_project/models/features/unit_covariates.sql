@@ -8,7 +8,13 @@ declared as (
         key,
         declaration,
         case when declaration ->> 'source' is null then 'profile' else 'record' end as profile_type,
-        case when declaration ->> 'source' is not null then key end as landed_source
+        case when declaration ->> 'source' is not null then key end as landed_source,
+        coalesce(declaration -> 'covariates', '[]')
+        || coalesce(declaration -> 'segments', '[]')
+        || jsonb_build_array(declaration ->> 'cluster')
+        || jsonb_build_array(
+            case when declaration #>> '{randomization,by}' = 'cluster' then declaration #>> '{randomization,attribute}' end
+        ) as names
     from {{ source('registry', 'experiments') }}
     where {{ in_partition('key') }}
 ),
@@ -19,17 +25,7 @@ wanted as (
         declared.key as experiment,
         covariate.name as covariate
     from declared
-    cross join lateral jsonb_array_elements_text(
-        coalesce(declared.declaration -> 'covariates', '[]')
-        || coalesce(declared.declaration -> 'segments', '[]')
-        || jsonb_build_array(coalesce(
-            declared.declaration ->> 'cluster',
-            case
-                when declared.declaration #>> '{randomization,by}' = 'cluster'
-                    then declared.declaration #>> '{randomization,attribute}'
-            end
-        ))
-    ) as covariate (name)
+    cross join lateral jsonb_array_elements_text(declared.names) as covariate (name)
     where covariate.name is not null
 ),
 

@@ -25,6 +25,9 @@ estimates as (
     select * from {{ source('estimates', 'adjusted_effects') }}
     where {{ in_partition('experiment') }}
     union all
+    select * from {{ source('estimates', 'cuped_effects') }}
+    where {{ in_partition('experiment') }}
+    union all
     select * from {{ source('estimates', 'segment_effects') }}
     where {{ in_partition('experiment') }}
 ),
@@ -49,7 +52,7 @@ shown as (
 ),
 
 methods (method) as (
-    values ('difference_in_means'), ('adjusted')
+    values ('difference_in_means'), ('adjusted'), ('cuped')
 ),
 
 statistics as (

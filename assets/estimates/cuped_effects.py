@@ -1,0 +1,69 @@
+from collections.abc import Iterator
+
+import dagster as dg
+
+from assets import declared, partitions
+from assets.columns import effect_frame, effect_row
+from assets.estimates.joint_sums import (
+    BEFORE,
+    DENOMINATOR,
+    DENOMINATOR_BEFORE,
+    OUTCOME,
+    JointByArm,
+    with_covariates,
+)
+from assets.estimates.pictures import forests
+from assets.publication import publish
+from causeway.declarations.experiment import ExperimentDeclaration
+from causeway.declarations.metric import Metric
+from causeway.statistics.cuped import cuped
+from causeway.statistics.joint_moments import JointMoments
+from resources.postgres import PostgresResource
+
+
+@dg.asset(
+    key=["estimates", "cuped_effects"],
+    deps=[
+        ["experiments", "unit_metric_values"],
+        ["experiments", "metric_definitions"],
+        ["features", "unit_covariates"],
+        ["experiments", "health"],
+        ["registry", "experiments"],
+    ],
+    partitions_def=partitions.experiments,
+    group_name="estimates",
+    kinds={"python", "postgres"},
+    owners=["team:experimentation"],
+    tags={"causeway/partitions": "experiments"},
+    code_version="1",
+    description=(
+        "Every variant against control, adjusted for the metric's own past and the declared covariates that are numbers"
+        " (CUPED). One row per tenant, experiment, metric and variant."
+    ),
+)
+def cuped_effects(context: dg.AssetExecutionContext, postgres: PostgresResource) -> dg.MaterializeResult:
+    experiment = declared.experiment(postgres, context.partition_key)
+    moments = with_covariates(postgres, context.partition_key, experiment.covariates)
+    frame = effect_frame(_rows(moments, experiment))
+    return publish(context, postgres, frame, unit="experiment", metadata=forests(frame, "Adjusted for the past"))
+
+
+def _rows(moments: JointByArm, experiment: ExperimentDeclaration) -> Iterator[dict[str, object]]:
+    names = next((arm.names for arm in moments.values()), (OUTCOME, DENOMINATOR))
+    known = [name for name in names if name not in (OUTCOME, DENOMINATOR)]
+    for metric in (each for each in experiment.metrics if each.is_mean or each.type == "ratio"):
+        control = moments.get((metric.key, None, experiment.control), JointMoments.empty(names))
+        for variant in (name for name, _ in experiment.ordered_variants if name != experiment.control):
+            effect = cuped(
+                moments.get((metric.key, None, variant), JointMoments.empty(names)),
+                control,
+                [name for name in known if _has_past(metric) or name not in (BEFORE, DENOMINATOR_BEFORE)],
+                outcome=OUTCOME,
+                denominator=DENOMINATOR if metric.type == "ratio" else None,
+                alpha=experiment.decision.alpha,
+            )
+            yield effect_row(effect, metric=metric.key, variant=variant, control=experiment.control, method="cuped")
+
+
+def _has_past(metric: Metric) -> bool:
+    return metric.lookback_days is not None

@@ -1,0 +1,139 @@
+"""Sufficient statistics of several variables at once, summed in SQL.
+
+Sums of exact decimals do not depend on the order of the rows, and nothing is lost when they are centred: that is exact
+as well.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations_with_replacement
+
+from assets.partitions import split
+from causeway.statistics.joint_moments import JointMoments
+from resources.postgres import PostgresResource
+from resources.postgres_client import PostgresTransaction
+
+JointByArm = dict[tuple[str, str | None, str], JointMoments]
+"""Joint moments by metric, segment (null for everybody) and variant."""
+
+OUTCOME, DENOMINATOR = "outcome", "denominator"
+BEFORE, DENOMINATOR_BEFORE = "before", "denominator_before"
+_MISSING = "{} (missing)"
+
+_RATIOS = """
+    SELECT v.metric, NULL::text AS segment, v.variant, v.value AS v0, v.denominator AS v1
+    FROM {values} AS v
+    WHERE v.tenant_id = %(tenant)s AND v.experiment = %(experiment)s AND v.denominator IS NOT NULL
+    UNION ALL
+    SELECT v.metric, c.covariate || '=' || c.value_text, v.variant, v.value, v.denominator
+    FROM {values} AS v
+    INNER JOIN {covariates} AS c USING (tenant_id, experiment, unit_id)
+    WHERE v.tenant_id = %(tenant)s AND v.experiment = %(experiment)s AND v.denominator IS NOT NULL
+        AND c.covariate = ANY(%(segments)s) AND c.value_text IS NOT NULL
+"""
+
+_NUMERIC = """
+    SELECT covariate FROM {covariates}
+    WHERE tenant_id = %(tenant)s AND experiment = %(experiment)s AND covariate = ANY(%(covariates)s)
+    GROUP BY covariate HAVING count(value_text) > 0 AND count(value_text) = count(value_number)
+"""
+
+# What is not known of a unit is the mean of the others, and that it was not known is a covariate itself.
+_WITH_COVARIATES = """
+    WITH known AS (
+        SELECT unit_id{pivot} FROM {covariates}
+        WHERE tenant_id = %(tenant)s AND experiment = %(experiment)s AND covariate = ANY(%(covariates)s)
+        GROUP BY unit_id
+    ),
+    centres AS (SELECT count(*) AS units{centres} FROM known),
+    unit_values AS (
+        SELECT * FROM {values}
+        WHERE tenant_id = %(tenant)s AND experiment = %(experiment)s AND value IS NOT NULL
+    ),
+    centres_before AS (
+        SELECT metric, avg(pre_value) AS pre_value, avg(pre_denominator) AS pre_denominator
+        FROM unit_values GROUP BY metric
+    )
+    SELECT v.metric, NULL::text AS segment, v.variant,
+        v.value AS v0,
+        coalesce(v.denominator, 0) AS v1,
+        coalesce(v.pre_value, b.pre_value, 0) AS v2,
+        coalesce(v.pre_denominator, b.pre_denominator, 0) AS v3{columns}
+    FROM unit_values AS v
+    LEFT JOIN known AS k USING (unit_id)
+    INNER JOIN centres_before AS b USING (metric)
+    CROSS JOIN centres AS c
+"""
+
+
+def of_ratios(postgres: PostgresResource, partition_key: str, segments: Sequence[str]) -> JointByArm:
+    """Outcome and denominator of the ratio metrics, for everybody and within every level of the segments."""
+    client = postgres.client()
+    rows = _RATIOS.format(
+        values=client.table("experiments.unit_metric_values"), covariates=client.table("features.unit_covariates")
+    )
+    with client.transaction(read_only=True) as transaction:
+        return _joint(transaction, rows, (OUTCOME, DENOMINATOR), _named(partition_key, segments=list(segments)))
+
+
+def with_covariates(postgres: PostgresResource, partition_key: str, covariates: Sequence[str]) -> JointByArm:
+    """Outcome and denominator with what they were before first exposure, and the declared covariates that are numbers.
+
+    Of a metric that has no denominator or no past, these are zero for everybody.
+    """
+    client = postgres.client()
+    tables = {
+        "values": client.table("experiments.unit_metric_values"),
+        "covariates": client.table("features.unit_covariates"),
+    }
+    named = _named(partition_key, covariates=list(covariates))
+    with client.transaction(read_only=True) as transaction:
+        numeric = {name for (name,) in transaction.fetch_all(_NUMERIC.format(**tables), named)}
+        kept = [name for name in covariates if name in numeric]
+        places = range(len(kept))
+        rows = _WITH_COVARIATES.format(
+            **tables,
+            pivot="".join(
+                f", max(value_number::numeric) FILTER (WHERE covariate = %(covariate_{place})s) AS x{place}"
+                for place in places
+            ),
+            centres="".join(f", avg(x{place}) AS x{place}" for place in places),
+            columns="".join(
+                f", coalesce(k.x{place}, c.x{place}) AS v{4 + 2 * place},"
+                f" (k.x{place} IS NULL)::integer::numeric AS v{5 + 2 * place}"
+                for place in places
+            ),
+        )
+        names = [OUTCOME, DENOMINATOR, BEFORE, DENOMINATOR_BEFORE]
+        names += [each for name in kept for each in (name, _MISSING.format(name))]
+        named |= {f"covariate_{place}": name for place, name in enumerate(kept)}
+        transaction.join_in_bulk()
+        return _joint(transaction, rows, names, named)
+
+
+def _named(partition_key: str, **more: list[str]) -> dict[str, object]:
+    tenant, experiment = split(partition_key)
+    return {"tenant": tenant, "experiment": experiment, **more}
+
+
+def _joint(
+    transaction: PostgresTransaction, rows: str, names: Sequence[str], parameters: dict[str, object]
+) -> JointByArm:
+    """The moments of the columns v0, v1, ... of a query, by metric, segment and variant."""
+    # In the order in which JointMoments has them: the lower triangle, row by row.
+    pairs = [(b, a) for a, b in combinations_with_replacement(range(len(names)), 2)]
+    pairs.sort()
+    sums = "".join(f", sum(v{place}) AS s{place}" for place in range(len(names)))
+    sums += "".join(f", sum(v{row} * v{column}) AS s{row}_{column}" for row, column in pairs)
+    means = "".join(f", (s{place} / n)::float8" for place in range(len(names)))
+    centred = "".join(f", ((n * s{row}_{column} - s{row} * s{column}) / n)::float8" for row, column in pairs)
+    found = transaction.fetch_all(
+        f"SELECT metric, segment, variant, n::bigint{means}{centred} FROM ("
+        f" SELECT metric, segment, variant, count(*)::numeric AS n{sums} FROM ({rows}) AS unit_rows"
+        " GROUP BY metric, segment, variant) AS totals ORDER BY metric, segment NULLS FIRST, variant",
+        parameters,
+    )
+    k = len(names)
+    return {
+        (metric, segment, variant): JointMoments(tuple(names), n, tuple(numbers[:k]), tuple(numbers[k:]))
+        for metric, segment, variant, n, *numbers in found
+    }
