@@ -164,7 +164,7 @@ def _named(value: object) -> object:
 class _Use(DeclaredPart):
     """What an experiment says of a metric, whatever that measures."""
 
-    key: Key = Field(default="", description="name of the metric, unique in the experiment")
+    key: Key = Field(default_factory=str, description="name of the metric, unique in the experiment")
     metric: Key | None = Field(default=None, description="name of the declared metric that is used")
     type: MetricType | None = Field(default=None, title="metric type", description="how a unit's value is made")
     role: Role = Field(default="secondary", title="metric role", description="primary, secondary or guardrail")
