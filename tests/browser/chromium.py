@@ -25,12 +25,11 @@ INSTALLATION_SECONDS = 600
 
 @cache
 def program() -> str | None:
-    """The browser's command; Debian's is installed where there is none. None where only root could do that, and is not."""
+    """The browser's command; Debian's is installed where there is none. None where that takes root."""
     if _found() is None and os.geteuid() == 0 and shutil.which("apt-get") is not None:
         for step in (["update"], ["install", "-y", "--no-install-recommends", *PACKAGES]):
-            subprocess.run(
-                ["apt-get", "-qq", *step], check=True, stdout=subprocess.DEVNULL, timeout=INSTALLATION_SECONDS
-            )
+            command = ["apt-get", "-qq", *step]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=INSTALLATION_SECONDS)
     return _found()
 
 
