@@ -35,7 +35,8 @@ def compare_means(
 
     std_error: of the difference, from the method: v + v - 2 cov would cancel where the covariance is high.
     covariance: of the two estimated means. df: degrees of freedom of std_error.
-    settings: what the method did; alpha, df and relative_status are added.
+    settings: what the method did; alpha, df, relative_status and variance_of_means are added. The last lets a
+    sequential method move the same effect to another critical value.
     """
     difference = treated.value - control.value
     critical_value = float(stats.t.isf(alpha / 2, df))
@@ -64,7 +65,13 @@ def compare_means(
         relative_effect=relative.effect,
         relative_ci_low=relative.ci_low,
         relative_ci_high=relative.ci_high,
-        settings={**settings, "alpha": alpha, "df": df, "relative_status": relative.status},
+        settings={
+            **settings,
+            "alpha": alpha,
+            "df": df,
+            "relative_status": relative.status,
+            "variance_of_means": {"mean": treated.variance, "mean_control": control.variance, "covariance": covariance},
+        },
     )
 
 

@@ -57,7 +57,7 @@ def sample_ratio_test(
     >>> result.passed, round(result.p_value, 5), result.df
     (True, 0.00257, 1)
     """
-    _check(observed, weights)
+    check_counts(observed, weights)
     units = {variant: int(observed.get(variant, 0)) for variant in weights}
     weighted = [variant for variant, weight in weights.items() if weight > 0]
     strays = {variant: n for variant, n in units.items() if weights[variant] == 0 and n > 0}
@@ -112,7 +112,8 @@ def _monte_carlo_p_value(counts: NDArray[np.int64], shares: NDArray[np.float64])
     return (hits + 1) / (DRAWS + 1)
 
 
-def _check(observed: Mapping[str, int], weights: Mapping[str, float]) -> None:
+def check_counts(observed: Mapping[str, int], weights: Mapping[str, float]) -> None:
+    """Raise ValueError for a negative or unusable weight or count, and for a variant that was not declared."""
     if not all(math.isfinite(weight) and weight >= 0 for weight in weights.values()) or not any(weights.values()):
         raise ValueError(f"weights must be numbers of at least 0, one of them above 0: {dict(weights)}")
     unknown = sorted(set(observed) - set(weights))
