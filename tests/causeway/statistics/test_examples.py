@@ -8,18 +8,25 @@ import importlib
 import pytest
 
 MODULES = [
+    "alpha_spending",
     "attrition",
+    "confidence_sequence",
     "covariate_choice",
+    "critical_value",
     "cuped",
     "difference_in_means",
+    "group_sequential",
+    "group_sequential_bounds",
     "joint_moments",
     "moments",
     "multiple_testing",
-    "regression_adjustment",
+    "normal_mixture",
     "post_stratification",
     "ratio",
+    "regression_adjustment",
     "relative_effect",
     "sample_ratio",
+    "sequential_sample_ratio",
 ]
 
 
