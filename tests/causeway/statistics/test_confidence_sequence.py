@@ -103,6 +103,16 @@ def test_the_relative_interval_is_fiellers_with_the_same_critical_value():
     assert "df" not in look.settings
 
 
+def test_means_that_go_together_keep_their_covariance():
+    variances = {"mean": 0.02, "mean_control": 0.02, "covariance": 0.015}
+    look = confidence_sequence(replace(LOOK, settings={"variance_of_means": variances}), planned_n=5000)
+    q = look.settings["critical_value"]
+    expected = relative_effect(10.5, 10.0, variance=0.02, variance_control=0.02, covariance=0.015, critical_value=q)
+    assert (look.relative_ci_low, look.relative_ci_high) == pytest.approx(
+        (expected.ci_low, expected.ci_high), rel=1e-12
+    )
+
+
 def test_without_the_variances_of_the_means_there_is_no_relative_interval():
     look = confidence_sequence(LOOK, planned_n=5000)
     assert (look.relative_effect, look.settings["relative_status"]) == (None, "variances_unknown")
@@ -183,8 +193,13 @@ def test_a_look_without_an_effect_is_passed_over():
 def test_relative_intervals_are_intersected_too():
     relative = replace(LOOK, relative_effect=0.05, relative_ci_low=0.0, relative_ci_high=0.1)
     narrower = replace(relative, relative_ci_low=0.02, relative_ci_high=0.2)
-    found = running_intersection([LOOK, relative, narrower])
-    assert [(each.relative_ci_low, each.relative_ci_high) for each in found] == [(None, None), (0.0, 0.1), (0.02, 0.1)]
+    found = running_intersection([LOOK, relative, narrower, relative])
+    assert [(each.relative_ci_low, each.relative_ci_high) for each in found] == [
+        (None, None),
+        (0.0, 0.1),
+        (0.02, 0.1),
+        (0.02, 0.1),
+    ]
 
 
 def ready(treated, control):

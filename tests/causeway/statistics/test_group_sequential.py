@@ -34,7 +34,7 @@ designs = st.builds(
 
 
 @settings(max_examples=25)
-@given(designs, st.floats(-0.5, 0.5), st.lists(st.floats(0.1, 0.4), min_size=1, max_size=3), st.floats(-0.1, 0.1))
+@given(designs, st.floats(-0.4, 0.4), st.lists(st.floats(0.2, 0.6), min_size=1, max_size=3), st.floats(-0.1, 0.1))
 def test_the_interval_leaves_out_the_null_exactly_where_p_is_below_alpha(design, effect, steps, null):
     fractions = np.cumsum(steps).tolist()
     if len(fractions) > 1 and fractions[-2] >= 1:
@@ -51,11 +51,24 @@ def test_the_interval_leaves_out_the_null_exactly_where_p_is_below_alpha(design,
         assert look.settings["stop"] == "efficacy"
 
 
-def test_a_single_look_is_the_fixed_design():
-    look = group_sequential(replace(LOOK, effect=0.2), design=GroupSequentialDesign(), fractions=[1.0])
-    assert look.p_value == pytest.approx(2 * stats.norm.sf(2), rel=1e-8)
-    assert look.settings["stage_wise_p_value"] == pytest.approx(2 * stats.norm.sf(2), rel=1e-9)
-    assert look.ci_high == pytest.approx(0.2 + 0.1 * stats.norm.isf(0.025), rel=1e-9)
+@pytest.mark.parametrize(
+    ("alternative", "effect", "p_value"),
+    [
+        ("two-sided", 0.2, 2 * stats.norm.sf(2)),
+        ("two-sided", -0.2, 2 * stats.norm.sf(2)),
+        ("greater", 0.2, stats.norm.sf(2)),
+        ("greater", -0.2, stats.norm.sf(-2)),
+        ("less", -0.2, stats.norm.sf(2)),
+    ],
+)
+def test_a_single_look_is_the_fixed_design(alternative, effect, p_value):
+    design = GroupSequentialDesign(alternative=alternative)
+    look = group_sequential(replace(LOOK, effect=effect), design=design, fractions=[1.0])
+    assert look.p_value == pytest.approx(p_value, rel=1e-8)
+    assert look.settings["stage_wise_p_value"] == pytest.approx(p_value, rel=1e-9)
+    assert look.settings["stop"] == ("efficacy" if p_value < 0.05 else "end")
+    quantile = stats.norm.isf(0.025 if alternative == "two-sided" else 0.05)
+    assert look.ci_high == pytest.approx(effect + 0.1 * quantile, rel=1e-9)
 
 
 def test_the_relative_interval_is_fiellers_with_the_bound():
@@ -116,6 +129,8 @@ def test_futility_stops_but_does_not_bind():
         group_sequential(replace(weak, effect=-0.01), design=mirrored, fractions=[0.5]).settings["stop"] == "futility"
     )
     assert group_sequential(replace(weak, effect=0.1), design=design, fractions=[0.5]).settings["stop"] is None
+    late = group_sequential(replace(weak, effect=0.1), design=design, fractions=[0.5, 1.0, 1.2])
+    assert (late.settings["stop"], late.settings["futility_bound"]) == ("end", None)
     with pytest.raises(ValueError):
         GroupSequentialDesign(futility=plan)
 

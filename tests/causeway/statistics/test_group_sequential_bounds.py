@@ -126,6 +126,19 @@ def test_bounds_agree_with_adaptive_quadrature(sides):
     assert at_third == pytest.approx(parts[2], rel=1e-9)
 
 
+@pytest.mark.parametrize("step", [0.001, 0.01, 0.5])
+def test_a_close_second_look_is_integrated_finely_enough(step):
+    first, second = efficacy_bounds((0.5, 0.5 + step), alpha=0.05, spending=Spending("pocock"), sides=1)
+    edge, sd = first * math.sqrt(0.5), math.sqrt(step)
+
+    def crosses(x):
+        return stats.norm.pdf(x, scale=math.sqrt(0.5)) * special.ndtr((x - second * math.sqrt(0.5 + step)) / sd)
+
+    found, _ = integrate.quad(crosses, edge - 9 * sd, edge, epsabs=1e-15, limit=200)
+    spending = Spending("pocock")
+    assert found == pytest.approx(spending.spent(0.5 + step, 0.05) - spending.spent(0.5, 0.05), rel=1e-9)
+
+
 def test_agrees_with_spotify():
     """To 1e-4 where looks are even and 1e-3 where not, and no further, for its numbers are not closer to the truth.
 
