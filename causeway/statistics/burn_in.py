@@ -21,6 +21,9 @@ class BurnIn:
     The defaults were found by simulation: with 60 daily looks, arms from 50:50 to 9:91, conversion of 2 % and
     revenue of skewness 20, two- and one-sided, the false-positive rate stayed below 5 %; without `imbalance` it
     reached 26 % at 10:90. An outcome of skewness s above 20 in unequal arms wants 7.5 s**2 instead of 3,000.
+
+    >>> BurnIn().over(100, 100), BurnIn().over(2000, 18_000), BurnIn().over(2200, 19_800)
+    (True, False, True)
     """
 
     arm: int = 100

@@ -10,6 +10,7 @@ import pytest
 MODULES = [
     "alpha_spending",
     "attrition",
+    "burn_in",
     "confidence_sequence",
     "covariate_choice",
     "critical_value",
