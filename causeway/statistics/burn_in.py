@@ -34,6 +34,15 @@ class BurnIn:
         product = n * n_control * (n + n_control)
         return min(n, n_control) >= self.arm and product >= self.imbalance * (n - n_control) ** 2
 
+    def ready(self, effect: Effect) -> bool:
+        """Whether there is an effect, past the burn-in, that its own method takes for normal.
+
+        A ratio with a weak denominator has limits that are not its estimate plus and minus a number of standard
+        errors; more units are the cure.
+        """
+        normal = effect.settings.get("relative_status") != "weak_denominator"
+        return effect.status == "ok" and normal and self.over(effect.n, effect.n_control)
+
     def undefined(self, effect: Effect, settings: Mapping[str, Any]) -> Effect:
         """The answer of a sequential method without an effect: its own status, or else too_few_units.
 

@@ -44,7 +44,8 @@ def confidence_sequence(
     alternative: "greater" tests effect <= null, "less" tests effect >= null. One-sided, ci_low and ci_high are
     each a one-sided bound at alpha: read the one on your side; together they are a 1 - 2 alpha interval.
     null: the effect that p_value tests, such as minus the margin of a non-inferiority test.
-    burn_in: see BurnIn. Status too_few_units before.
+    burn_in: see BurnIn. Status too_few_units before, and for a ratio whose denominator is so weak that the fixed
+    method gave up the normal approximation too.
 
     Raises ValueError for an unusable alpha, planned_n, n or alternative.
 
@@ -59,7 +60,7 @@ def confidence_sequence(
     sides = sides_of(alternative)
     rho = tuned_rho(planned_n, alpha=alpha, sides=sides)
     settings: dict[str, Any] = {
-        "interval": "asymptotic_confidence_sequence",
+        "sequential": "asymptotic_confidence_sequence",
         "alpha": alpha,
         "alternative": alternative,
         "null": null,
@@ -67,7 +68,7 @@ def confidence_sequence(
         "planned_n": planned_n,
         "rho": rho,
     }
-    if effect.status != "ok" or not burn_in.over(effect.n, effect.n_control) or pieces < 2 * burn_in.arm:
+    if not burn_in.ready(effect) or pieces < 2 * burn_in.arm:
         return burn_in.undefined(effect, settings)
     assert effect.effect is not None and effect.std_error is not None
     z = (effect.effect - null) / effect.std_error

@@ -106,7 +106,7 @@ def group_sequential(
     bound = design.bounds(looks, final=final)[-1]
     after_the_end = len(looks) > 1 and looks[-2] >= 1
     settings: dict[str, Any] = {
-        "interval": "group_sequential",
+        "sequential": "group_sequential",
         "alpha": design.alpha,
         "alternative": design.alternative,
         "null": null,
@@ -115,7 +115,7 @@ def group_sequential(
         "alpha_spent": design.alpha if final else _spent(design, looks[-1]),
         "after_the_end": after_the_end,
     }
-    if effect.status != "ok" or not burn_in.over(effect.n, effect.n_control):
+    if not burn_in.ready(effect):
         return burn_in.undefined(effect, settings)
     assert effect.effect is not None and effect.std_error is not None
     z = (effect.effect - null) / effect.std_error
