@@ -7,7 +7,17 @@ import importlib
 
 import pytest
 
-MODULES = ["baseline", "comparison", "noncentral_t", "power", "sequential_power"]
+MODULES = [
+    "baseline",
+    "comparison",
+    "lifts",
+    "monte_carlo",
+    "noncentral_t",
+    "power",
+    "replay",
+    "sequential_power",
+    "simulated_power",
+]
 
 
 @pytest.mark.parametrize("name", MODULES)
