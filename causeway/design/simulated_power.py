@@ -75,7 +75,7 @@ class Reached:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Simulation:
     """A history, a method and a way to put an effect in.
 

@@ -10,6 +10,7 @@ import pytest
 MODULES = [
     "baseline",
     "comparison",
+    "duration",
     "lifts",
     "monte_carlo",
     "noncentral_t",

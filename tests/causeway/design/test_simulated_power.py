@@ -18,7 +18,7 @@ from causeway.statistics import Effect, Moments, difference_in_means
 RNG = np.random.default_rng(5)
 COUNTS = RNG.poisson(9.0, 4_000).astype(float)
 BASELINE = Baseline(float(COUNTS.mean()), float(COUNTS.var()))
-REVENUE = np.where(RNG.random(4_000) < 0.2, RNG.lognormal(3, 1.2, 4_000), 0.0)
+REVENUE = np.where(RNG.random(4_000) < 0.2, RNG.lognormal(3, 2.0, 4_000), 0.0)
 
 
 def welch(treated: np.ndarray, control: np.ndarray) -> Effect:
@@ -108,12 +108,12 @@ def test_capping_skewed_revenue_finds_smaller_lifts():
 
 
 def test_the_error_that_is_reported_is_the_error_that_is_made():
-    """Two dozen searches with other seeds: their spread is what the interval says."""
+    """Twenty searches with other seeds: their spread is what the interval says."""
     found = [
         Simulation(COUNTS[:500], welch, shift, runs=50, seed=seed).minimum_detectable_lift(
             n_treated=60, n_control=60, start=1.4
         )
-        for seed in range(24)
+        for seed in range(20)
     ]
     values, errors = np.array([f.value for f in found]), np.array([(f.high - f.low) / 3.92 for f in found])
     assert 0.6 < values.std(ddof=1) / np.median(errors) < 1.5
