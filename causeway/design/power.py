@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from scipy import optimize, stats
+from scipy import optimize, special
 
 from causeway.design.baseline import Baseline
 from causeway.design.comparison import Comparison
@@ -100,7 +100,11 @@ def sample_size(baseline: Baseline, comparison: Comparison, *, effect: float, po
         chance = _chance(baseline, comparison, effect, comparison.allocation * n_control, n_control)
         return power - (chance or 0.0)
 
-    exact = _root_above(missing, comparison.smallest_control()) if comparison.distance(effect) > 0 else None
+    exact, distance = None, comparison.distance(effect)
+    if distance > 0:
+        of_one = comparison.standard_error(baseline, effect, comparison.allocation, 1.0) or 0.0
+        guess = (_quantiles(comparison, power) * of_one / distance) ** 2
+        exact = _root(missing, guess, comparison.smallest_control(), MOST_UNITS)
     if exact is None:
         return _answer("not_reachable", baseline, comparison, power=None, effect=effect, n_treated=None, n_control=None)
     n_treated, n_control = (float(math.ceil(n * (1 - 1e-12))) for n in (comparison.allocation * exact, exact))
@@ -128,7 +132,7 @@ def _chance(
     if std_error is None:
         return None
     df = comparison.degrees_of_freedom(baseline, effect, n_treated, n_control)
-    critical_value = float(stats.t.isf(comparison.alpha / comparison.sides, df))
+    critical_value = -float(special.stdtrit(df, comparison.alpha / comparison.sides))
     noncentrality = comparison.distance(effect) / std_error
     chance = upper_tail(critical_value, df, noncentrality)
     if comparison.sides == 2:
@@ -148,22 +152,30 @@ def _smallest_effect(
         return power - (_chance(baseline, comparison, effect_at(distance), n_treated, n_control) or 0.0)
 
     lowest, highest = distances(baseline, comparison, n_treated, n_control)
-    distance = _root_above(missing, lowest, highest)
+    plain = comparison.standard_error(baseline, 0.0, n_treated, n_control) or 0.0
+    distance = _root(missing, _quantiles(comparison, power) * plain, lowest, highest)
     return None if distance is None else effect_at(distance)
 
 
-def _root_above(missing: Callable[[float], float], lowest: float, highest: float = MOST_UNITS) -> float | None:
+def _root(missing: Callable[[float], float], guess: float, lowest: float, highest: float) -> float | None:
     """Where `missing`, which falls, becomes 0; `lowest` if it is never above 0, None if it stays above."""
     if lowest > highest:
         return None
-    if missing(lowest) <= 0:
-        return lowest
-    low, high = lowest, min(2 * lowest, highest)
+    low = high = min(max(guess, lowest), highest)
+    while missing(low) <= 0:
+        if low <= lowest:
+            return lowest
+        low, high = max(low / 2, lowest), low
     while missing(high) > 0:
         if high >= highest:
             return None
         low, high = high, min(2 * high, highest)
-    return float(optimize.brentq(missing, low, high, xtol=1e-12 * low, rtol=1e-14))
+    return float(optimize.brentq(missing, low, high, xtol=1e-13 * low, rtol=1e-13))
+
+
+def _quantiles(comparison: Comparison, power: float) -> float:
+    """How many standard errors a true effect has to be away from the null hypothesis, in large samples."""
+    return float(special.ndtri(power) - special.ndtri(comparison.alpha / comparison.sides))
 
 
 def _obstacle(baseline: Baseline) -> DesignStatus:

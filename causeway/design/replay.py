@@ -185,10 +185,14 @@ def _sentence(
     undefined: int,
     ks_p_value: float,
 ) -> str:
+    rate, low, high, promised, covered = (
+        f"{100 * share:.1f}"
+        for share in (false_positives.share, false_positives.low, false_positives.high, alpha, coverage.share)
+    )
     found = (
-        f"In {false_positives.runs:,} replays without an effect {false_positives.share:.1%} were significant"
-        f" ({false_positives.confidence:.0%} interval {false_positives.low:.1%} to {false_positives.high:.1%};"
-        f" {alpha:.1%} is promised), and {coverage.share:.1%} of the intervals contain zero."
+        f"In {false_positives.runs:,} replays without an effect {rate} % were significant"
+        f" ({100 * false_positives.confidence:.3g} % interval {low} to {high}; {promised} % is promised),"
+        f" and {covered} % of the intervals contain zero."
     )
     advice = {
         "valid": "The method keeps its word for this metric.",

@@ -15,6 +15,7 @@ from causeway.design.comparison import Comparison
 from causeway.design.power import DesignStatus, PowerAnswer, distances, sample_size
 
 MOST_GROWTH = 2.0**30
+PRECISION = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,9 @@ class SequentialDesign:
                 chance = self._chance(baseline, comparison, effect_at(distance), n_treated, n_control)
                 return (chance or 0.0) >= power
 
-            distance = _least(enough, *distances(baseline, comparison, n_treated, n_control))
+            lowest, highest = distances(baseline, comparison, n_treated, n_control)
+            plain = comparison.standard_error(baseline, 0.0, n_treated, n_control) or 0.0
+            distance = _least(enough, 3 * plain, lowest, highest)
             effect = None if distance is None else effect_at(distance)
             status = "ok" if effect is not None else "not_reachable"
         reached = power if effect is not None else None
@@ -156,7 +159,7 @@ class SequentialDesign:
             n_treated = comparison.allocation * n_control
             return (self._chance(baseline, comparison, effect, n_treated, n_control) or 0.0) >= power
 
-        exact = _least(enough, start / 4, MOST_GROWTH * start)
+        exact = _least(enough, start, start / MOST_GROWTH, MOST_GROWTH * start)
         if exact is None:
             return self._answer(
                 "not_reachable", baseline, comparison, power=None, effect=effect, n_treated=None, n_control=None
@@ -205,16 +208,18 @@ def _obstacle(baseline: Baseline, n_treated: float, n_control: float) -> DesignS
     return "zero_variance" if baseline.variance == 0 else "ok"
 
 
-def _least(enough: Callable[[float], bool], low: float, high: float) -> float | None:
-    """The least number in [low, high] that is enough, to a relative 1e-6; None if none is."""
-    if enough(low):
-        return low
-    top = min(2 * low, high)
-    while not enough(top):
-        if top >= high:
+def _least(enough: Callable[[float], bool], guess: float, lowest: float, highest: float) -> float | None:
+    """The least number in [lowest, highest] that is enough, to a relative 1e-5; None if none is."""
+    low = high = min(max(guess, lowest), highest)
+    while enough(low):
+        if low <= lowest:
+            return lowest
+        low, high = max(low / 2, lowest), low
+    while not enough(high):
+        if high >= highest:
             return None
-        low, top = top, min(2 * top, high)
-    while top - low > 1e-6 * top:
-        middle = (low + top) / 2
-        low, top = (low, middle) if enough(middle) else (middle, top)
-    return top
+        low, high = high, min(2 * high, highest)
+    while high - low > PRECISION * high:
+        middle = (low + high) / 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high

@@ -14,6 +14,7 @@ MODULES = [
     "lifts",
     "monte_carlo",
     "noncentral_t",
+    "plan",
     "power",
     "replay",
     "sequential_power",

@@ -77,6 +77,16 @@ def test_the_wanted_direction_margin_and_proportions_are_respected():
     )
 
 
+@pytest.mark.parametrize("chance", [0.06, 0.3, 0.99])
+def test_every_power_is_found_again(chance):
+    arms = {"n_treated": 900.0, "n_control": 400.0}
+    found = POCOCK.minimum_detectable_effect(UNIT, Comparison(), **arms, power=chance)
+    again = POCOCK.power(UNIT, Comparison(), effect=found.effect, **arms)
+    assert again.power == pytest.approx(chance, abs=5e-4)
+    size = POCOCK.sample_size(UNIT, Comparison(allocation=2.25), effect=found.effect, power=chance)
+    assert size.n_control == pytest.approx(400, rel=0.01)
+
+
 def test_statuses_and_refusals():
     assert POCOCK.power(Baseline(1.0, 0.0), Comparison(), effect=1, n_treated=9, n_control=9).status == "zero_variance"
     assert POCOCK.power(UNIT, Comparison(), effect=1, n_treated=1, n_control=9).status == "too_few_units"

@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
+from causeway.design.duration import ReachableEffect
 from causeway.plots.arm_balance import arm_balance_plot
 from causeway.plots.calibration import calibration_plot
 from causeway.plots.canvas import new_figure, shorten, with_decimals
 from causeway.plots.events_over_time import events_over_time_plot
 from causeway.plots.forest import ForestRow, forest_plot
 from causeway.plots.love import love_plot
+from causeway.plots.mde_curve import mde_curve_plot
 from causeway.plots.placebo import placebo_plot
 from causeway.twins.calibration_bins import calibration_bins
 
@@ -25,6 +27,8 @@ SCORES = np.random.default_rng(0).normal(size=500)
 T: dict[str, Any] = {"title": "t"}
 AXIS: dict[str, Any] = {"title": "t", "unit": "kg"}
 WITHHELD = ForestRow("b", status="withheld")
+UNKNOWN = ReachableEffect(1, None, None, None, None)
+FALLING = [UNKNOWN, *(ReachableEffect(d, 100.0 * d, d**-0.5, (d + 1) ** -0.5, None) for d in range(2, 29))]
 
 PICTURES: dict[str, Callable[[], bytes]] = {
     "forest": lambda: forest_plot([ForestRow("a", 1, 0, 2), WITHHELD], **AXIS),
@@ -52,6 +56,9 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "love": lambda: love_plot({"age": 0.3, "constant": None}, {"age": 0.01}, **T),
     "love of many": lambda: love_plot({f"a long name of a confounder, {i}": i / 9 for i in range(99)}, **T),
     "love of nothing": lambda: love_plot({}, **T),
+    "mde": lambda: mde_curve_plot({"plain": FALLING, "adjusted": FALLING[:9]}, **AXIS, relevant=0.3, planned_day=21),
+    "mde of nothing": lambda: mde_curve_plot({"plain": [UNKNOWN], "adjusted": []}, **AXIS),
+    "mde of one day": lambda: mde_curve_plot({"plain": FALLING[1:2], "adjusted": []}, **AXIS, percent=False),
 }  # fmt: skip
 
 
@@ -113,3 +120,10 @@ def test_labels_and_numbers_stay_short() -> None:
     assert with_decimals(0.0, 0.0) == "0.000"
     with pytest.raises(ValueError, match="900"):
         new_figure(901, 100)
+
+
+def test_smallest_effects_without_a_day_are_said_in_words(texts: list[str]) -> None:
+    mde_curve_plot({"plain": [UNKNOWN]}, title="t", unit="%")
+    assert texts == ["no day can be answered for"]
+    with pytest.raises(ValueError, match="at most 4"):
+        mde_curve_plot({str(i): FALLING for i in range(5)}, title="t", unit="%")
