@@ -83,7 +83,7 @@ class HazardRatio:
         new_times = self._reach(self.event_times, self.survival, u ** (1 / (1 + lift)))
         still_watched = self._at(self.censoring_times, self.watched, times, side="left")
         ends = np.where(event, self._reach(self.censoring_times, self.watched, watch * still_watched), times)
-        ends = np.maximum(np.minimum(ends, self.longest), np.where(event, times, 0.0))
+        ends = np.minimum(ends, self.longest)
         seen = new_times <= ends
         return np.column_stack([np.where(seen, new_times, ends), seen.astype(np.float64)])
 

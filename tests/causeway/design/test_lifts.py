@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from statsmodels.duration.survfunc import SurvfuncRight
 
 from causeway.design.lifts import HazardRatio, convert, multiply, shift
 
@@ -54,6 +55,20 @@ def test_a_larger_hazard_never_delays_an_event():
     assert (high[:, 1] >= low[:, 1]).all()
     both = low[:, 1] == 1
     assert (high[both, 0] <= low[both, 0]).all()
+
+
+def test_the_curve_is_that_of_statsmodels_also_with_ties():
+    curve = HazardRatio(DAILY)
+    theirs = SurvfuncRight(DAILY[:, 0], DAILY[:, 1])
+    assert curve.event_times.tolist() == theirs.surv_times.tolist()
+    assert curve.survival == pytest.approx(theirs.surv_prob, abs=1e-9)
+
+
+def test_watching_ends_after_the_events_of_the_same_day():
+    """Day 1: an event and an end of watching; of the three left then, one ends. Day 2: the last two end."""
+    curve = HazardRatio([[1.0, 1.0], [1.0, 0.0], [2.0, 0.0], [2.0, 0.0]])
+    assert curve.survival.tolist() == [0.75]
+    assert curve.watched.tolist() == pytest.approx([2 / 3, 0.0])
 
 
 @pytest.mark.parametrize("lift", [-0.4, 0.3])

@@ -51,6 +51,13 @@ def test_a_plan_is_the_formula_at_the_units_of_each_day():
     assert signup.adjusted.chance > signup.plain.chance
 
 
+def test_units_that_are_still_watched_do_not_count():
+    revenue = plan_experiment("form", [REVENUE], **EVEN, curve=CURVE, days=28).metrics[0].plain
+    half = CURVE.units(21)[0] / 2
+    smallest = minimum_detectable_effect(REVENUE.baseline, Comparison(), n_treated=half, n_control=half)
+    assert revenue.smallest == revenue.by_day[27].effect == pytest.approx(smallest.relative_effect)
+
+
 def test_the_sentence_says_it_in_words():
     plan = plan_experiment("form", [SIGNUP, REVENUE, TICKETS, WAIT], **EVEN, curve=CURVE, days=28)
     signup, revenue, tickets, wait = (metric.sentence for metric in plan.metrics)

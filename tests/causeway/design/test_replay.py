@@ -56,6 +56,24 @@ def test_p_values_from_sums_are_those_of_the_test(values, seed, scale):
         assert np.isnan(p_value) if theirs is None else p_value == pytest.approx(theirs, abs=1e-9)
 
 
+def test_two_constant_arms_have_no_p_value():
+    history = np.array([0.1] * 30 + [0.7] * 50)
+    split = np.arange(80) < 30
+    assert np.isnan(_welch_p_values(history, np.array([split, ~split]))).all()
+    assert welch(history[split], history[~split]).status == "zero_variance"
+
+
+def test_no_unit_is_in_an_experiment_twice():
+    history, totals = np.arange(40.0), []
+
+    def listening(treated: np.ndarray, control: np.ndarray) -> Effect:
+        totals.append(sorted([*treated, *control]))
+        return welch(treated, control)
+
+    replay(history, listening, units=40, runs=5)
+    assert totals == [history.tolist()] * 5
+
+
 def test_a_method_that_keeps_its_word_is_called_valid():
     answer = replay_difference_in_means(NORMAL, runs=4_000)
     assert answer.verdict == "valid"

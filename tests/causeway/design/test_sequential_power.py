@@ -63,6 +63,19 @@ def test_a_confidence_sequence_by_its_interval():
     assert design.power(UNIT, Comparison(), effect=smallest.effect, **arms).power == pytest.approx(0.8, abs=2e-3)
 
 
+def test_the_boundary_is_asked_with_the_units_and_the_error_of_each_look():
+    asked = []
+
+    def listening(look):
+        asked.append((look.fraction, look.n, look.std_error))
+        return 2.0
+
+    SequentialDesign(listening, [0.25, 1.0], paths=10).power(
+        UNIT, Comparison(), effect=0.1, n_treated=200, n_control=200
+    )  # fmt: skip
+    assert asked == [(0.25, 100.0, pytest.approx(0.2)), (1.0, 400.0, pytest.approx(0.1))]
+
+
 def test_the_wanted_direction_margin_and_proportions_are_respected():
     arms = {"n_treated": 4_000.0, "n_control": 4_000.0}
     less = POCOCK.minimum_detectable_effect(Baseline.of_proportion(0.2), Comparison(direction="decrease"), **arms)
