@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from causeway.statistics.covariate_choice import usable_covariates
+from causeway.statistics.joint_moments import JointMoments
 from causeway.statistics.moments import Moments
+from causeway.statistics.ratio import linearised
+
+# A covariate that knew more would be the outcome itself, and would need no units at all.
+SMALLEST_FACTOR = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,31 +53,18 @@ class Baseline:
         return cls(share, share * (1 - share), proportion=True)
 
     @classmethod
-    def of_ratio(
-        cls,
-        *,
-        mean: float,
-        mean_denominator: float,
-        variance: float,
-        variance_denominator: float,
-        covariance: float,
-    ) -> Baseline:
-        """The baseline of a ratio of two means, with the variance of its linearised value.
+    def of_ratio(cls, history: JointMoments, *, outcome: str = "outcome", denominator: str = "denominator") -> Baseline:
+        """The baseline of a ratio of two sums, with the variance of its linearised value (the delta method).
 
-        A unit with outcome y and denominator d counts as (y - R d) / mean(d) with R = mean(y) / mean(d), whose
-        variance is (var(y) - 2 R cov(y, d) + R**2 var(d)) / mean(d)**2 (the delta method: Deng, Knoblich & Lu
-        2018, "Applying the delta method in metric analytics", section 3).
+        Without a variance below two units; ValueError if the mean denominator is 0.
 
-        Raises ValueError if the denominator's mean is 0.
-
-        >>> Baseline.of_ratio(mean=2, mean_denominator=4, variance=1, variance_denominator=4, covariance=1)
+        >>> rows = {"outcome": [2.0, 1.0, 3.0], "denominator": [4.0, 4.0, 4.0]}
+        >>> Baseline.of_ratio(JointMoments.from_arrays(rows))
         Baseline(mean=0.5, variance=0.0625, proportion=False)
         """
-        if mean_denominator == 0:
+        if history.mean(denominator) == 0:
             raise ValueError("the mean of the denominator is 0: a ratio has no baseline")
-        ratio = mean / mean_denominator
-        linearised = variance - 2 * ratio * covariance + ratio * ratio * variance_denominator
-        return cls(ratio, max(linearised, 0.0) / mean_denominator / mean_denominator)
+        return cls.of_moments(linearised(history, outcome, denominator).moments(outcome))
 
     def variance_after(self, effect: float) -> float | None:
         """Variance of one treated unit's value once the mean has moved by `effect` (absolute).
@@ -83,3 +79,39 @@ class Baseline:
     def relative(self, effect: float) -> float | None:
         """An absolute effect as a share of the baseline mean, 0.1 being +10 %; None where that is 0."""
         return effect / self.mean if self.mean != 0 else None
+
+
+def variance_left(
+    history: JointMoments,
+    covariates: Sequence[str],
+    *,
+    outcome: str = "outcome",
+    denominator: str | None = None,
+) -> float | None:
+    """What covariates leave of the variance of the outcome: 1 - R**2 of its regression on them, adjusted for chance.
+
+    With one covariate 1 - r**2 (Deng, Xu, Kohavi & Walker 2013, section 3.2), times (n - 1) / (n - 1 - k) for the
+    k slopes that the history itself was fitted with (Ezekiel 1930), and never above 1.
+
+    history: moments of units that nobody treated. denominator: of a ratio metric, whose linearised outcome it is.
+    None where no covariate can be used, or the outcome does not vary.
+
+    >>> rows = {"outcome": [1.0, 2.0, 4.0, 3.0, 5.0], "before": [1.0, 2.0, 3.0, 4.0, 5.0]}
+    >>> round(variance_left(JointMoments.from_arrays(rows), ["before"]), 4)  # r = 0.9
+    0.2533
+    """
+    used, _ = usable_covariates([history], covariates)
+    if not used:
+        return None
+    sample = (
+        history.select((outcome, *used)) if denominator is None else linearised(history, outcome, denominator, used)
+    )
+    variance = sample.variance(outcome)
+    if not variance:
+        return None
+    spread = np.sqrt([sample.comoment(name, name) for name in used])
+    correlations = sample.comoment_matrix(used, used) / spread / spread[:, None]
+    with_outcome = sample.comoment_matrix(used, [outcome])[:, 0] / spread / math.sqrt(sample.comoment(outcome, outcome))
+    left = 1 - float(with_outcome @ np.linalg.solve(correlations, with_outcome))
+    chance = (sample.n - 1) / (sample.n - 1 - len(used))
+    return min(max(left * chance, SMALLEST_FACTOR), 1.0)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from causeway.design.baseline import Baseline
 from causeway.statistics.comparison import satterthwaite_df
+
+Role = Literal["primary", "secondary", "guardrail"]
+Correction = Literal["none", "bonferroni", "preferential_bonferroni", "holm", "benjamini_hochberg"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +132,34 @@ def split_alpha(alpha: float, comparisons: int, *, share: float = 1.0) -> float:
     if comparisons < 1 or not 0 < share <= 1:
         raise ValueError(f"at least one comparison and a share in (0, 1] are wanted: {comparisons}, {share}")
     return alpha * share / comparisons
+
+
+def alpha_of(
+    role: Role,
+    roles: Sequence[Role],
+    *,
+    alpha: float,
+    variants: int,
+    correction: Correction,
+    primary_share: float = 0.5,
+) -> float:
+    """The error rate of one metric in one variant, when the family is corrected for as declared.
+
+    The family are the primary and secondary metrics times the treated variants; a guardrail keeps alpha, for all
+    of them must hold. holm and benjamini_hochberg are planned for as bonferroni: their first step, which every
+    later one only relaxes. preferential_bonferroni keeps `primary_share` for the primary metrics; without one of
+    the two kinds the other has it all.
+
+    roles: of all metrics, this one's among them.
+
+    >>> alpha_of("primary", ["primary", "secondary"], alpha=0.05, variants=2, correction="holm")
+    0.0125
+    """
+    if role == "guardrail" or correction == "none":
+        return alpha
+    family = [other for other in roles if other != "guardrail"]
+    alike = [other for other in family if other == role]
+    if correction == "preferential_bonferroni":
+        share = 1.0 if len(alike) == len(family) else primary_share if role == "primary" else 1 - primary_share
+        return split_alpha(alpha, len(alike) * variants, share=share)
+    return split_alpha(alpha, len(family) * variants)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from causeway.design.baseline import Baseline
-from causeway.design.comparison import Clusters, Comparison
+from causeway.design.comparison import Clusters, Comparison, Role
 from causeway.design.duration import Duration, EnrolmentCurve, ReachableEffect, days_until, reachable_effects
 from causeway.design.power import PowerAnswer, minimum_detectable_effect, power, sample_size
 from causeway.design.replay import Replay
@@ -43,7 +43,8 @@ class MetricQuestion:
 
     baseline: of a metric with a formula; simulated, simulated_adjusted: of one without (quantile, time to
     event), without and with the covariate. Exactly one of baseline and simulated is given.
-    correlation: of the outcome with the covariate, such as the twin's score; None where there is none.
+    variance_factor: what the covariate, such as the twin's score, leaves of the variance (`variance_left`); None
+    where there is none.
     relevant_effect: the smallest effect worth knowing of, as a share of the baseline mean (of a simulated
     metric in its own unit). margin: the loss that is tolerated in the same measure; with it the metric is tested
     for non-inferiority and relevant_effect is not looked at.
@@ -52,9 +53,9 @@ class MetricQuestion:
 
     key: str
     baseline: Baseline | None = None
-    role: Literal["primary", "secondary", "guardrail"] = "secondary"
+    role: Role = "secondary"
     direction: Literal["increase", "decrease"] = "increase"
-    correlation: float | None = None
+    variance_factor: float | None = None
     relevant_effect: float | None = None
     margin: float | None = None
     watch_days: int = 0
@@ -68,13 +69,13 @@ class MetricQuestion:
         for name, size in (("relevant_effect", self.relevant_effect), ("margin", self.margin)):
             if size is not None and not 0 < size < math.inf:
                 raise ValueError(f"metric {self.key}: {name} is a size above 0, its direction is declared: {size}")
-        if self.correlation is not None and not -1 < self.correlation < 1:
-            raise ValueError(f"metric {self.key}: a correlation lies between -1 and 1: {self.correlation}")
+        if self.variance_factor is not None and not 0 < self.variance_factor <= 1:
+            raise ValueError(f"metric {self.key}: a covariate leaves a share of the variance: {self.variance_factor}")
 
     @property
     def has_covariate(self) -> bool:
         """Whether anything is known of what a covariate would change."""
-        return self.simulated_adjusted is not None or (self.baseline is not None and self.correlation is not None)
+        return self.simulated_adjusted is not None or (self.baseline is not None and self.variance_factor is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ class _Way:
             return 1.0
         if plain is not None and adjusted is not None:
             return (adjusted.lift / plain.lift) ** 2 * adjusted.units / plain.units
-        return 1 - (self.question.correlation or 0.0) ** 2
+        return self.question.variance_factor or 1.0
 
     def comparison(self, *, margin: float = 0.0) -> Comparison:
         """The comparison; a guardrail looks at one bound of the two-sided interval."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from causeway.design.comparison import Clusters, split_alpha
+from causeway.design.comparison import Clusters, Correction, alpha_of
 from causeway.design.duration import EnrolmentCurve
 from causeway.design.metric_plan import Circumstances, MetricQuestion, Reach, reach
 from causeway.design.sequential_power import SequentialDesign
 
-Multiplicity = Literal["none", "variants", "variants_and_metrics"]
 NAMES_OF_UNITS = {"relative": "%", "absolute": "", "hazard_ratio": "% of the hazard"}
 
 
@@ -43,7 +42,7 @@ class MetricPlan:
             "relevant_effect": self.question.relevant_effect,
             "margin": self.question.margin,
             "watch_days": self.question.watch_days,
-            "correlation": self.question.correlation,
+            "variance_factor": self.question.variance_factor,
             "plain": self.plain.as_document(),
             "adjusted": self.adjusted.as_document() if self.adjusted else None,
             "replay": replayed.as_document() if replayed else None,
@@ -56,7 +55,7 @@ class ExperimentPlan:
     """The plan of an experiment.
 
     variant: the treated variant with the least weight, which needs the longest; every other shows more.
-    multiplicity: over what alpha was shared out. metrics: one plan each, in the order they were asked for.
+    correction: how alpha was shared out over the family. metrics: one plan each, in the order they were asked for.
     """
 
     experiment: str
@@ -65,7 +64,7 @@ class ExperimentPlan:
     weights: Mapping[str, float]
     alpha: float
     power: float
-    multiplicity: Multiplicity
+    correction: Correction
     days: int | None
     metrics: tuple[MetricPlan, ...]
 
@@ -78,7 +77,7 @@ class ExperimentPlan:
             "weights": dict(self.weights),
             "alpha": self.alpha,
             "power": self.power,
-            "multiplicity": self.multiplicity,
+            "correction": self.correction,
             "days": self.days,
             "metrics": [metric.as_document() for metric in self.metrics],
         }
@@ -92,7 +91,8 @@ def plan_experiment(
     control: str,
     alpha: float = 0.05,
     power: float = 0.8,
-    multiplicity: Multiplicity = "variants",
+    correction: Correction = "holm",
+    primary_share: float = 0.5,
     curve: EnrolmentCurve | None = None,
     days: int | None = None,
     clusters: Clusters | None = None,
@@ -101,14 +101,13 @@ def plan_experiment(
     """Plan every metric of an experiment, without and with its covariate.
 
     weights: by variant, the control's among them; a variant of weight 0 is left out. alpha: two-sided, for the
-    whole family; a guardrail keeps it whole, for all of them must hold. multiplicity: "none", "variants" (each
-    metric shares alpha out over the variants), "variants_and_metrics" (and over the metrics of its role).
+    whole family, shared out by correction and primary_share as `alpha_of` says.
     curve: enrolment; without one there are sizes but no days. days: planned length.
     looks: from alpha and sides to the design of repeated looks; None for one look at the end.
     Raises ValueError without a treated variant, for a repeated metric, or for numbers out of range.
 
     >>> from causeway.design.baseline import Baseline
-    >>> signup = MetricQuestion("signup", Baseline.of_proportion(0.1), relevant_effect=0.1, correlation=0.6)
+    >>> signup = MetricQuestion("signup", Baseline.of_proportion(0.1), relevant_effect=0.1, variance_factor=0.64)
     >>> plan = plan_experiment("new_form", [signup], weights={"off": 1, "on": 1}, control="off")
     >>> plan.metrics[0].sentence
     'signup: to see a change of 10.0 % with a chance of 80 %, 29,498 units are needed; with the covariate 18,880.'
@@ -123,9 +122,14 @@ def plan_experiment(
     total = sum(weight for weight in weights.values() if weight > 0)
     plans = []
     for metric in metrics:
-        level = alpha if multiplicity == "none" or metric.role == "guardrail" else split_alpha(alpha, len(treated))
-        if multiplicity == "variants_and_metrics" and metric.role != "guardrail":
-            level = split_alpha(level, sum(other.role == metric.role for other in metrics))
+        level = alpha_of(
+            metric.role,
+            [other.role for other in metrics],
+            alpha=alpha,
+            variants=len(treated),
+            correction=correction,
+            primary_share=primary_share,
+        )
         around = Circumstances(
             alpha=level,
             power=power,
@@ -147,7 +151,7 @@ def plan_experiment(
         weights=dict(weights),
         alpha=alpha,
         power=power,
-        multiplicity=multiplicity,
+        correction=correction,
         days=days,
         metrics=tuple(plans),
     )

@@ -25,7 +25,9 @@ CURVE = enrolment_curve(
     horizon=60,
 )
 EVEN = {"weights": {"off": 1.0, "on": 1.0}, "control": "off"}
-SIGNUP = MetricQuestion("signup", Baseline.of_proportion(0.2), role="primary", correlation=0.6, relevant_effect=0.1)
+SIGNUP = MetricQuestion(
+    "signup", Baseline.of_proportion(0.2), role="primary", variance_factor=0.64, relevant_effect=0.1
+)
 REVENUE = MetricQuestion("revenue", Baseline(40.0, 6_400.0), relevant_effect=0.05, watch_days=7)
 TICKETS = MetricQuestion("tickets", Baseline(2.0, 3.0), role="guardrail", direction="decrease", margin=0.04)
 WAIT = MetricQuestion(
@@ -75,12 +77,20 @@ def test_the_sentence_says_it_in_words():
 def test_several_variants_share_alpha_and_the_smallest_is_planned_for():
     weights = {"off": 2.0, "a": 1.0, "b": 0.5, "retired": 0.0}
     metrics = [SIGNUP, REVENUE, MetricQuestion("visits", Baseline(3.0, 9.0), relevant_effect=0.05), TICKETS]
-    plan = plan_experiment("form", metrics, weights=weights, control="off", multiplicity="variants_and_metrics")
+    plan = plan_experiment("form", metrics, weights=weights, control="off")
     assert plan.variant == "b"
-    assert [metric.alpha for metric in plan.metrics] == [0.025, 0.0125, 0.0125, 0.05]
-    wanted = sample_size(SIGNUP.baseline, Comparison(alpha=0.025, allocation=0.25), effect=0.02)
+    assert [metric.alpha for metric in plan.metrics] == pytest.approx([0.05 / 6, 0.05 / 6, 0.05 / 6, 0.05])
+    preferred = plan_experiment(
+        "form", metrics, weights=weights, control="off", correction="preferential_bonferroni", primary_share=0.8
+    )  # fmt: skip
+    assert [metric.alpha for metric in preferred.metrics] == pytest.approx([0.02, 0.0025, 0.0025, 0.05])
+    alone = plan_experiment(
+        "form", [SIGNUP, TICKETS], weights=weights, control="off", correction="preferential_bonferroni"
+    )  # fmt: skip
+    assert [metric.alpha for metric in alone.metrics] == pytest.approx([0.025, 0.05])
+    wanted = sample_size(SIGNUP.baseline, Comparison(alpha=0.05 / 6, allocation=0.25), effect=0.02)
     assert plan.metrics[0].plain.units == pytest.approx(wanted.n_control * 3.5 / 2, abs=7)
-    none = plan_experiment("form", metrics, weights=weights, control="off", multiplicity="none")
+    none = plan_experiment("form", metrics, weights=weights, control="off", correction="none")
     assert {metric.alpha for metric in none.metrics} == {0.05}
 
 
@@ -129,7 +139,7 @@ def test_a_metric_whose_method_is_not_valid_says_so():
 def test_what_has_no_answer_is_said_with_its_reason():
     questions = [
         MetricQuestion("constant", Baseline(1.0, 0.0), relevant_effect=0.1),
-        MetricQuestion("new", Baseline(1.0, None), relevant_effect=0.1, correlation=0.5),
+        MetricQuestion("new", Baseline(1.0, None), relevant_effect=0.1, variance_factor=0.75),
         MetricQuestion("nearly_all", Baseline.of_proportion(0.99), relevant_effect=0.1),
         MetricQuestion("open", Baseline(1.0, 1.0)),
         MetricQuestion("centred", Baseline(0.0, 4.0), relevant_effect=0.1),
@@ -146,7 +156,7 @@ def test_what_has_no_answer_is_said_with_its_reason():
 
 def test_the_document_is_json_without_nan():
     metrics = [SIGNUP, REVENUE, TICKETS, WAIT, MetricQuestion("new", Baseline(1.0, None), relevant_effect=0.1)]
-    plan = plan_experiment("form", metrics, **EVEN, curve=CURVE, days=28)
+    plan = plan_experiment("form", metrics, **EVEN, curve=CURVE, days=28, correction="none")
     document = json.loads(json.dumps(plan.as_document(), allow_nan=False))
     assert [metric["key"] for metric in document["metrics"]] == ["signup", "revenue", "tickets", "wait_p90", "new"]
     assert document["metrics"][0]["adjusted"]["variance_factor"] == pytest.approx(0.64)
@@ -167,7 +177,7 @@ def test_the_document_is_json_without_nan():
         lambda: MetricQuestion("m", Baseline(1.0, 1.0), simulated=WAIT.simulated),
         lambda: MetricQuestion("m", Baseline(1.0, 1.0), relevant_effect=-0.1),
         lambda: MetricQuestion("m", Baseline(1.0, 1.0), margin=0.0),
-        lambda: MetricQuestion("m", Baseline(1.0, 1.0), correlation=1.0),
+        lambda: MetricQuestion("m", Baseline(1.0, 1.0), variance_factor=0.0),
         lambda: SimulatedEffect(0.0, 0.0, 0.0, "absolute", 10.0),
     ],
 )

@@ -9,13 +9,15 @@ import pytest
 import tea_tasting
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.power import TTestIndPower, normal_power_het
 from tea_tasting.aggr import Aggregates
 
-from causeway.design.baseline import Baseline
+from causeway.design.baseline import Baseline, variance_left
 from causeway.design.comparison import Clusters, Comparison, split_alpha
 from causeway.design.power import minimum_detectable_effect, power, sample_size
 from causeway.statistics import Moments, difference_in_means
+from causeway.statistics.joint_moments import JointMoments
 
 RUNS = 4000
 PLAIN = Baseline(10.0, 4.0)
@@ -96,22 +98,37 @@ def test_a_covariate_and_a_ratio_are_those_of_tea_tasting():
     )
     arms = {"n_treated": 1_000.0, "n_control": 1_000.0}
 
-    ratio = Baseline.of_ratio(
-        mean=orders.mean(),
-        mean_denominator=sessions.mean(),
-        variance=orders.var(ddof=1),
-        variance_denominator=sessions.var(ddof=1),
-        covariance=np.cov(orders, sessions)[0, 1],
-    )
+    joint = JointMoments.from_arrays(rows)
+    ratio = Baseline.of_ratio(joint, outcome="orders", denominator="sessions")
     theirs = tea_tasting.RatioOfMeans("orders", "sessions", n_obs=2_000).solve_power_from_aggregates(history)[0]
     ours = minimum_detectable_effect(ratio, Comparison(), **arms)
     assert (ours.effect, ours.relative_effect) == pytest.approx((theirs.effect_size, theirs.rel_effect_size), rel=1e-6)
 
-    r = np.corrcoef(orders, before)[0, 1]
-    plain = Baseline.of_moments(Moments.from_arrays(orders))
+    # The history's own fit costs a degree of freedom, which tea-tasting leaves out.
+    plain = Baseline.of_moments(joint.moments("orders"))
+    left = variance_left(joint, ["before"], outcome="orders") * 2_998 / 2_999
     theirs = tea_tasting.Mean("orders", "before", n_obs=2_000).solve_power_from_aggregates(history)[0]
-    ours = minimum_detectable_effect(plain, Comparison(variance_factor=1 - r * r), **arms)
+    ours = minimum_detectable_effect(plain, Comparison(variance_factor=left), **arms)
     assert (ours.effect, ours.relative_effect) == pytest.approx((theirs.effect_size, theirs.rel_effect_size), rel=1e-6)
+
+
+def test_what_several_covariates_leave_is_one_minus_the_adjusted_r_squared():
+    rng = np.random.default_rng(4)
+    x, z = rng.normal(size=(2, 500))
+    rows = {"outcome": 2 * x - z + rng.normal(size=500), "x": x, "z": z, "same": x, "one": np.ones(500)}
+    joint = JointMoments.from_arrays(rows)
+    theirs = OLS(rows["outcome"], np.column_stack([np.ones(500), x, z])).fit()
+    left = variance_left(joint, ["x", "z", "same", "one"])
+    assert left == pytest.approx(1 - theirs.rsquared_adj, rel=1e-9)
+    assert variance_left(joint, ["one"]) is None
+    assert variance_left(joint, ["x"], outcome="one") is None
+
+    count = {"outcome": rng.poisson(5, 500) + 2 * x, "denominator": rng.poisson(9, 500) + 1.0, "x": x}
+    mean = {name: values.mean() for name, values in count.items()}
+    z_values = (count["outcome"] - mean["outcome"] / mean["denominator"] * count["denominator"]) / mean["denominator"]
+    theirs = OLS(z_values, np.column_stack([np.ones(500), x])).fit()
+    left = variance_left(JointMoments.from_arrays(count), ["x"], denominator="denominator")
+    assert left == pytest.approx(1 - theirs.rsquared_adj, rel=1e-9)
 
 
 @pytest.mark.parametrize(("share", "effect"), [(0.1, 0.01), (0.5, -0.02), (0.002, 0.001)])
@@ -266,7 +283,7 @@ def test_a_family_shares_its_error_rate():
         lambda: Baseline(math.nan, 1.0),
         lambda: Baseline(1.0, -1.0),
         lambda: Baseline.of_proportion(1.2),
-        lambda: Baseline.of_ratio(mean=1, mean_denominator=0, variance=1, variance_denominator=1, covariance=0),
+        lambda: Baseline.of_ratio(JointMoments.from_arrays({"outcome": [1.0, 2.0], "denominator": [-1.0, 1.0]})),
         lambda: sample_size(PLAIN, Comparison(), effect=1.0, power=0.05),
     ],
 )  # fmt: skip
