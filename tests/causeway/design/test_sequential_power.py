@@ -11,6 +11,9 @@ from causeway.design.baseline import Baseline
 from causeway.design.comparison import Comparison
 from causeway.design.power import minimum_detectable_effect, power
 from causeway.design.sequential_power import SequentialDesign, boundary_of
+from causeway.statistics.group_sequential import GroupSequentialDesign
+from causeway.statistics.group_sequential_bounds import crossing_probabilities
+from causeway.statistics.normal_mixture import critical_value, tuned_rho
 
 UNIT = Baseline(0.0, 1.0)
 FIVE = [0.2, 0.4, 0.6, 0.8, 1.0]
@@ -108,3 +111,25 @@ def test_statuses_and_refusals():
     for fractions in ([], [0.5, 0.4, 1.0], [0.5], [0.0, 1.0]):
         with pytest.raises(ValueError, match="fractions"):
             SequentialDesign(lambda look: 2.0, fractions)
+
+
+@pytest.mark.parametrize("drift", [0.0, 1.5, 3.0])
+def test_simulated_crossings_are_those_of_the_exact_recursion(drift):
+    """The bounds of the house's own group-sequential method; its recursion integrates what is simulated here."""
+    bounds = dict(zip(FIVE, GroupSequentialDesign().bounds(FIVE), strict=True))
+    design = SequentialDesign(lambda look: bounds[look.fraction], FIVE, paths=60_000, seed=3)
+    upper, _ = crossing_probabilities(FIVE, list(bounds.values()), drift=drift)
+    assert design.crossing_share(drift=drift, sides=1) == pytest.approx(
+        float(upper.sum()), abs=4 * math.sqrt(0.25 / 60_000)
+    )
+
+
+def test_sixty_daily_looks_with_the_houses_confidence_sequence():
+    """Never above alpha without an effect, and dearer than one look, but not twice as dear."""
+    rho = tuned_rho(20_000, alpha=0.05)
+    design = SequentialDesign(
+        lambda look: float(critical_value(look.n, rho=rho, alpha=0.05)), np.arange(1, 61) / 60, paths=5_000
+    )
+    assert design.crossing_share(drift=0.0, sides=2, n=20_000) < 0.05
+    size = design.sample_size(UNIT, Comparison(), effect=0.04)
+    assert 1.2 < size.settings["inflation"] < 2.0
