@@ -19,15 +19,20 @@ MODULES = [
     "group_sequential",
     "group_sequential_bounds",
     "joint_moments",
+    "life_table",
+    "mid_quantile",
     "moments",
     "multiple_testing",
     "normal_mixture",
+    "quantile",
+    "regression_adjustment",
     "post_stratification",
     "ratio",
     "regression_adjustment",
     "relative_effect",
     "sample_ratio",
     "sequential_sample_ratio",
+    "time_to_event",
 ]
 
 
