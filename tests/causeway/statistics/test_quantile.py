@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.stats.mstats import mquantiles_cimj
@@ -148,6 +148,7 @@ def test_the_clustered_error_is_that_of_resampling_units():
 whole = st.lists(st.integers(0, 10_000), unique=True, min_size=60, max_size=80)
 
 
+@settings(max_examples=40)
 @given(whole, whole, st.sampled_from([0.3, 0.5, 0.8]))
 def test_swapping_the_arms_turns_the_sign(y, y_control, q):
     there, back = unit_effect(y, y_control, q), unit_effect(y_control, y, q)
@@ -156,6 +157,7 @@ def test_swapping_the_arms_turns_the_sign(y, y_control, q):
     assert there.p_value == pytest.approx(back.p_value, rel=1e-9)
 
 
+@settings(max_examples=40)
 @given(whole, whole, st.floats(0.1, 100), st.floats(-1000, 1000))
 def test_other_units_of_measurement_change_nothing_but_the_units(y, y_control, scale, shift):
     plain = unit_effect(y, y_control, 0.5)
