@@ -283,6 +283,4 @@ def _mass_point(arm: ArmQuantile, alpha: float) -> Step | None:
     largest = max(min(LARGEST_SHARE_OF_A_VALUE, arm.q, 1 - arm.q) * arm.n, FEWEST_OF_A_MASS_POINT - 1)
     ranks = ranks_needed(arm.n, arm.q, arm.sigma, alpha)
     touched = [step for step in arm.steps if any(step.below < rank <= step.through for rank in ranks)]
-    for each in (arm.location, *(arm.interval(alpha) or ())):
-        touched += [] if each is None else [each.low, each.high]
     return max((step for step in touched if step.ties > largest), key=lambda step: step.ties, default=None)

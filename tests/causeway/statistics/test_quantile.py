@@ -278,6 +278,8 @@ def test_settings_say_what_was_done():
     assert found.settings["alpha"] == 0.1
     assert found.settings["design_effect"] > 3
     assert (found.n, found.n_control) == (150, 200)
+    assert found.settings["events"] > 1000
+    assert 149 < found.settings["df"] <= 150 + 200 - 2  # those of units, not of events
     assert found.relative_ci_low < found.relative_effect < found.relative_ci_high
 
 
