@@ -198,8 +198,17 @@ def test_the_names_and_the_order_of_units_do_not_matter():
 def test_counts_by_value_are_as_good_as_the_values():
     y = np.round(unit_arms(14)[0])
     distinct, counts = np.unique(y, return_counts=True)
-    padded = np.insert(distinct, 3, distinct[3] - 0.5), np.insert(counts, 3, 0)
+    everywhere = np.arange(distinct.size)
+    padded = np.insert(distinct, everywhere, distinct - 0.5), np.insert(counts, everywhere, 0)
     assert ArmQuantile.from_counts(*padded, 0.5) == ArmQuantile.from_arrays(y, 0.5)
+
+
+@pytest.mark.parametrize("alpha", [0.001, 0.5])
+def test_another_alpha_reaches_further_or_less_far(alpha):
+    y, y_control = unit_arms(15)
+    found, usual = unit_effect(y, y_control, 0.5, alpha=alpha), unit_effect(y, y_control, 0.5)
+    assert (found.status, found.effect) == ("ok", usual.effect)
+    assert (found.ci_low < usual.ci_low) == (found.ci_high > usual.ci_high) == (alpha < 0.05)
 
 
 def test_the_steps_that_are_kept_are_those_near_three_ranks():
@@ -232,6 +241,20 @@ def test_a_mass_point_has_no_quantile_effect():
 
 def test_a_constant_is_a_mass_point():
     assert unit_effect(np.ones(100), np.arange(100.0), 0.5).status == "not_estimable"
+
+
+@pytest.mark.parametrize(("moved", "status"), [(0, "not_estimable"), (1, "ok")])
+def test_a_mass_point_counts_where_the_interval_reaches_it(moved, status):
+    """A hundred equal values begin at the interval's upper rank, or end at its lower one; or they lie one rank off."""
+    y = np.arange(1000.0)
+    lowest, _, highest = ranks_needed(1000, 0.5, ArmQuantile.from_arrays(y, 0.5).sigma)
+    first, last = highest - 1 + moved, lowest - 1 - moved
+    above, below = y.copy(), y.copy()
+    above[first : first + 100] = y[first]
+    below[last - 99 : last + 1] = y[last]
+    for arm in (above, below):
+        assert unit_effect(arm, y, 0.5).status == status
+        assert unit_effect(y, arm, 0.5).status == status
 
 
 def test_a_value_as_frequent_as_the_tail_beyond_is_a_mass_point():
