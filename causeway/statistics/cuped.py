@@ -45,8 +45,8 @@ def cuped(
     adjusted for by naming its numerator and its denominator as covariates.
     Covariates that are constant or collinear, or too many for the units, are dropped, and settings say so.
 
-    treated, control: moments that hold all the variables named, all but the outcome known before treatment.
-    Raises ValueError for an alpha outside (0, 1), or a covariate named twice or that is the outcome.
+    treated, control: moments that hold at least the variables named; covariates are what was known before treatment.
+    Raises ValueError for an alpha outside (0, 1), an unknown variable, or one that is named twice.
     Statuses: no_units, too_few_units (an arm of one unit), no_covariates (none could be kept), not_estimable (a
     denominator too weak for the delta method: `difference_in_ratios` knows more), zero_variance (no residual is
     left). settings.reason explains.
@@ -65,6 +65,8 @@ def cuped(
     check_alpha(alpha)
     if len(set(covariates)) < len(covariates) or outcome in covariates:
         raise ValueError(f"covariates must be different from each other and from {outcome!r}: {list(covariates)}")
+    names = (outcome, *(() if denominator is None else (denominator,)), *covariates)
+    treated, control = treated.select(names), control.select(names)
     settings: dict[str, Any] = {}
     problem = _why_not(treated, control, denominator)
     if problem is None:

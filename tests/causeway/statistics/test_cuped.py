@@ -252,6 +252,7 @@ def arm(y, x, **more) -> JointMoments:
         (arm([1.0], [1.0]), arm([1.0, 2.0, 4.0], [1.0, 2.0, 3.0]), "too_few_units"),
         (arm([1.0, 3.0, 2.0], [5.0] * 3), arm([1.0, 2.0, 4.0], [5.0] * 3), "no_covariates"),
         (arm([2.0, 4.0, 6.0], [1.0, 2.0, 3.0]), arm([3.0, 5.0, 7.0], [1.0, 2.0, 3.0]), "zero_variance"),
+        (arm([0.3, 0.6, 0.9], [0.1, 0.2, 0.3]), arm([0.4, 0.7, 1.0], [0.1, 0.2, 0.3]), "zero_variance"),
         (arm([5.0] * 4, [1.0, 2.0, 3.0, 5.0]), arm([5.0] * 4, [1.0, 2.0, 4.0, 3.0]), "zero_variance"),
         (arm([0.1] * 4, [1.0, 2.0, 3.0, 5.0]), arm([0.1] * 4, [1.0, 2.0, 4.0, 3.0]), "zero_variance"),
     ],
@@ -273,9 +274,18 @@ def test_a_weak_denominator_is_not_adjusted():
     assert "delta method" in result.settings["reason"]
 
 
-@pytest.mark.parametrize("covariates", [["x1", "x1"], ["outcome"], ["x9"]])
-def test_covariates_that_make_no_sense_are_refused(covariates):
-    with pytest.raises(ValueError):
+def test_a_constant_outcome_has_no_slope_even_where_rounding_leaves_a_trace():
+    accumulated_in_sql = JointMoments(("outcome", "x1"), 1000, (0.1, 5.0), (1e-24, 1e-10, 1.0))
+    result = cuped(accumulated_in_sql, one_trial()[1], ["x1"])
+    assert (result.status, result.settings["slopes"]) == ("ok", {"x1": 0.0})
+    assert result.mean == 0.1
+
+
+@pytest.mark.parametrize(
+    ("covariates", "reason"), [(["x1", "x1"], "different"), (["outcome"], "different"), (["x9"], "no 'x9'")]
+)
+def test_covariates_that_make_no_sense_are_refused(covariates, reason):
+    with pytest.raises(ValueError, match=reason):
         cuped(*one_trial(), covariates)
 
 

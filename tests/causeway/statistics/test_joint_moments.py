@@ -180,3 +180,17 @@ def test_moments_of_different_variables_do_not_add_up():
 def test_an_unknown_name_is_refused(ask):
     with pytest.raises(ValueError, match="there is no 'z'"):
         ask(JointMoments.from_arrays({"y": [1.0, 2.0]}))
+
+
+def test_what_sql_leaves_of_a_constant_is_not_taken_for_a_contradiction():
+    """The spread of 0.1, 0.1, ... is rounding, and so is its co-moment with anything else."""
+    traces = JointMoments(("constant", "x"), 1000, (0.1, 5.0), (1e-24, 1e-10, 1.0))
+    assert traces.variance("constant") == 0.0
+
+
+def test_the_rounding_of_a_large_mean_is_made_good():
+    """A billion and the smallest steps there are: the mean is no double, and the squares must not show it."""
+    steps = np.array([0, 1, 2, 3, 5, 8, 13, 21, 34, 56])
+    found = JointMoments.from_arrays({"y": 1e9 + steps * 2.0**-23, "x": 1e9 - steps * 2.0**-23})
+    exact = float(((steps - steps.mean()) ** 2).sum()) * 2.0**-46
+    assert found.comoments == pytest.approx((exact, -exact, exact), rel=1e-9, abs=0)

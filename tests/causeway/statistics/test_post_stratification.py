@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from causeway.simulate.metric_worlds import stratified
-from causeway.statistics import Effect, Moments, difference_in_means
+from causeway.statistics import Effect, Moments, difference_in_means, relative_effect
 from causeway.statistics.post_stratification import post_stratified_difference
 
 RUNS = 2000
@@ -85,6 +86,15 @@ def test_by_hand():
     parts = [(0.36 / 30, 29), (0.36 * 2 / 30, 29), (0.16 * 0.4, 9), (0.16 / 30, 29), (of_shares, 99)]
     df = (given_shares + of_shares) ** 2 / sum(part**2 / each for part, each in parts)
     assert result.settings["df"] == pytest.approx(df)
+    relative = relative_effect(
+        3.2,
+        1.4,
+        variance=0.36 / 30 + 0.16 * 0.4 + (0.6 * (2 - 3.2) ** 2 + 0.4 * (5 - 3.2) ** 2) / 100,
+        variance_control=0.36 * 2 / 30 + 0.16 / 30 + (0.6 * (1 - 1.4) ** 2 + 0.4 * (2 - 1.4) ** 2) / 100,
+        covariance=(0.6 * (2 - 3.2) * (1 - 1.4) + 0.4 * (5 - 3.2) * (2 - 1.4)) / 100,
+        critical_value=stats.t.isf(0.025, df),
+    )
+    assert (result.relative_ci_low, result.relative_ci_high) == pytest.approx((relative.ci_low, relative.ci_high))
 
 
 def test_arms_with_other_mixtures_are_compared_like_with_like():
