@@ -1,0 +1,151 @@
+"""Clusters with units in both arms: units were randomised one by one, yet those of one cluster are alike."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from causeway.statistics.clusters import FEW_CLUSTERS, PERFECT_FIT, SmallSample
+from causeway.statistics.comparison import EstimatedMean, check_alpha, compare_means
+from causeway.statistics.effect import Effect, Status
+from causeway.statistics.joint_moments import JointMoments
+
+COLUMNS = ("outcome", "denominator", "outcome_control", "denominator_control")
+
+
+@dataclass(frozen=True, slots=True)
+class ClustersAcrossArms:
+    """Sums of clusters by arm.
+
+    units, units_control: units in the arms. clusters, clusters_control: clusters with a unit in the arm.
+    sums: moments over all clusters of "outcome" and "denominator" of the treated units and "outcome_control" and
+    "denominator_control" of the control units, 0 where the cluster has none.
+    """
+
+    units: int
+    units_control: int
+    clusters: int
+    clusters_control: int
+    sums: JointMoments
+
+    def __post_init__(self) -> None:
+        if set(COLUMNS) - set(self.sums.names):
+            raise ValueError(f"moments of clusters want {COLUMNS}: {self.sums.names}")
+
+    @classmethod
+    def from_arrays(cls, cluster: ArrayLike, treated: ArrayLike, outcome: ArrayLike) -> ClustersAcrossArms:
+        """From units: labels, treated or not, and outcome, each (n,); the denominator is the count."""
+        _, index = np.unique(np.asarray(cluster), return_inverse=True)
+        y, t = np.asarray(outcome, dtype=np.float64), np.asarray(treated, dtype=bool)
+        columns = dict(zip(COLUMNS, (y * t, t, y * ~t, ~t), strict=True))
+        sums = {name: np.bincount(index, weights=values) for name, values in columns.items()}
+        reached, reached_control = (int(np.sum(sums[name] > 0)) for name in ("denominator", "denominator_control"))
+        return cls(int(t.sum()), int((~t).sum()), reached, reached_control, JointMoments.from_arrays(sums))
+
+
+def effect_across_clusters(
+    found: ClustersAcrossArms, *, small_sample: SmallSample = "effective_clusters", alpha: float = 0.05
+) -> Effect:
+    """Mean (or ratio) of the treated units minus that of the control units, clusters holding both.
+
+    Cluster g contributes z_g = u_t / N_t - u_c / N_c with the residuals u = outcome_g - R denominator_g of each arm
+    and N the arm's denominator; the variance is f sum z_g**2 (Liang & Zeger 1986; Cameron & Miller 2015). What a
+    cluster's units share cancels where it has both arms. With one arm in each cluster this is `cluster_effect`.
+
+    small_sample: "effective_clusters" takes f and the degrees of freedom from the shares of the clusters p in each
+    arm, as Bell & McCaffrey (2002) do, if units are independent: with V = 1 / N_t + 1 / N_c and the loss B =
+    sum p_t**2 / N_t + sum p_c**2 / N_c, f = V / (V - B), and df = (V - B)**2 / sum cov(z_g, z_h)**2, in which third
+    moments of p are replaced by what they are for equal clusters. G pairs of equal size have G - 1 degrees of
+    freedom, G clusters of one arm each G - 2. "cr1": f = G / (G - 1) (N - 1) / (N - 2) and G - 1, as statsmodels;
+    "none": f = 1.
+    Statuses: no_units, too_few_units (an arm of fewer than two clusters), zero_variance.
+    settings: clusters, clusters_control, clusters_in_both, few_clusters (below 20 in all), small_sample, df.
+
+    >>> cluster, treated = [1, 1, 2, 2, 3, 3], [1, 0, 1, 0, 1, 0]
+    >>> found = ClustersAcrossArms.from_arrays(cluster, treated, [3.0, 1.0, 9.0, 8.0, 6.0, 3.0])
+    >>> effect = effect_across_clusters(found)
+    >>> effect.effect, round(effect.std_error, 4), round(effect.settings["df"], 6)
+    (2.0, 0.5774, 2.0)
+    """
+    check_alpha(alpha)
+    sums = found.sums
+    settings: dict[str, Any] = {
+        "variance": "cluster_robust_across_arms",
+        "small_sample": small_sample,
+        "clusters": found.clusters,
+        "clusters_control": found.clusters_control,
+        "clusters_in_both": found.clusters + found.clusters_control - sums.n,
+        "few_clusters": sums.n < FEW_CLUSTERS,
+    }
+    totals = (sums.n * sums.mean("denominator"), sums.n * sums.mean("denominator_control"))
+    outcomes = (sums.mean("outcome"), sums.mean("outcome_control"))
+    mean, mean_control = (
+        sums.n * outcome / total if total > 0 else None for outcome, total in zip(outcomes, totals, strict=True)
+    )
+
+    def without(status: Status, reason: str) -> Effect:
+        why = {**settings, "alpha": alpha, "reason": reason}
+        return Effect(status, found.units, found.units_control, mean, mean_control, settings=why)
+
+    if mean is None or mean_control is None:
+        return without("no_units", "an arm is empty")
+    if min(found.clusters, found.clusters_control) < 2:
+        return without("too_few_units", "an arm has fewer than two clusters")
+    factor, df = _small_sample(found, totals, small_sample)
+    comoments = sums.comoment_matrix(COLUMNS, COLUMNS)
+    of_treated = np.array([1, -mean, 0, 0]) / totals[0]
+    of_control = np.array([0, 0, 1, -mean_control]) / totals[1]
+    products = [
+        factor * _product(comoments, left, right)
+        for left, right in (
+            (of_treated, of_treated),
+            (of_control, of_control),
+            (of_treated, of_control),
+            (of_treated - of_control, of_treated - of_control),
+        )
+    ]
+    v, v_control, covariance, variance = products
+    if variance <= 0:
+        return without("zero_variance", "the clusters' effects have no spread of their own")
+    return compare_means(
+        EstimatedMean(found.units, mean, v),
+        EstimatedMean(found.units_control, mean_control, v_control),
+        std_error=math.sqrt(variance),
+        covariance=covariance,
+        df=df,
+        alpha=alpha,
+        settings=settings,
+    )
+
+
+def _product(comoments: NDArray[np.float64], left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
+    """left' M right, and exactly 0.0 where it is rounding beside its own terms."""
+    value = float(left @ comoments @ right)
+    spread = np.sqrt(np.diag(comoments))
+    size = float((np.abs(left) @ spread) * (np.abs(right) @ spread))
+    return value if abs(value) > PERFECT_FIT * size else 0.0
+
+
+def _small_sample(found: ClustersAcrossArms, totals: tuple[float, float], kind: SmallSample) -> tuple[float, float]:
+    """Factor of the variance and degrees of freedom."""
+    clusters, units = found.sums.n, found.units + found.units_control
+    if kind == "none":
+        return 1.0, clusters - 1
+    if kind == "cr1":
+        return clusters / (clusters - 1) * (units - 1) / (units - 2), clusters - 1
+    names = ("denominator", "denominator_control")
+    means = np.array([found.sums.mean(name) for name in names])
+    squares = found.sums.comoment_matrix(names, names) + clusters * np.outer(means, means)
+    # Shares of the clusters in the arms, squared and multiplied, and summed over clusters.
+    (treated, both), (_, control) = squares / np.outer(totals, totals)
+    # In units of the smaller arm: only the proportion of the two matters.
+    a, b = (min(totals) / total for total in totals)
+    left = a * (1 - treated) + b * (1 - control)
+    of_squares = a * a * treated + b * b * control + 2 * a * b * both
+    of_loss = (a * treated) ** 2 + (b * control) ** 2 + a * b * both * (treated + control)
+    of_pairs = (a * treated) ** 2 + (b * control) ** 2 + 2 * a * b * both**2
+    return float((a + b) / left), float(left**2 / (of_squares - 2 * of_loss + of_pairs))
