@@ -23,6 +23,8 @@ from causeway.statistics.moments import Moments
 FEW_CLUSTERS = 20
 # Below this share of the cluster sums' own squares, a residual sum of squares is rounding.
 PERFECT_FIT = 1e-12
+# With less than one degree of freedom (up to rounding) there is a variance but no interval worth the name.
+FEWEST_DF = 1 - 1e-9
 
 SmallSample = Literal["effective_clusters", "cr1", "none"]
 Array = NDArray[np.float64]
@@ -119,7 +121,7 @@ def cluster_effect(
     theta (x_t - x_c), theta from both arms' residuals together, which minimises the variance; each costs a degree of
     freedom. A covariate's denominator is the outcome's.
     Statuses: no_units, too_few_units (an arm of fewer than two clusters), no_covariates (a covariate is the same
-    everywhere), not_estimable (no degree of freedom is left), zero_variance.
+    everywhere), not_estimable (less than one degree of freedom is left; settings.reason), zero_variance.
     settings: clusters, clusters_control, effective_clusters of both arms, few_clusters (true below 20 in all),
     design_effect (variance over that of as many independent units) and icc (after Kish 1965: design_effect =
     1 + (m - 1) icc with m the unit-weighted mean size) where units_moments are given, theta, small_sample.
@@ -164,8 +166,10 @@ def cluster_effect(
     )
     if v + v_control <= PERFECT_FIT * pooled[0, 0]:
         return without("zero_variance", "the clusters of both arms have no spread of their own")
+    df = satterthwaite_df((v, dfs[0]), (v_control, dfs[1])) if small_sample == "effective_clusters" else dfs[0]
+    if df < FEWEST_DF:
+        return without("not_estimable", "one cluster holds nearly all units of an arm")
     shift, shared = _covariate_shift(treated, control, covariates, theta)
-    parts = ((v, dfs[0]), (v_control, dfs[1]))
     settings |= {
         "effective_clusters": 1 / treated.concentration,
         "effective_clusters_control": 1 / control.concentration,
@@ -180,7 +184,7 @@ def cluster_effect(
         EstimatedMean(control.units, control.ratio() - shift[1], v_control + shared),
         std_error=math.sqrt(v + v_control),
         covariance=shared,
-        df=satterthwaite_df(*parts) if small_sample == "effective_clusters" else dfs[0],
+        df=df,
         alpha=alpha,
         settings=settings,
     )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from causeway.statistics.clusters import FEW_CLUSTERS, PERFECT_FIT, SmallSample
+from causeway.statistics.clusters import FEW_CLUSTERS, FEWEST_DF, PERFECT_FIT, SmallSample
 from causeway.statistics.comparison import EstimatedMean, check_alpha, compare_means
 from causeway.statistics.effect import Effect, Status
 from causeway.statistics.joint_moments import JointMoments
@@ -62,7 +62,8 @@ def effect_across_clusters(
     moments of p are replaced by what they are for equal clusters. G pairs of equal size have G - 1 degrees of
     freedom, G clusters of one arm each G - 2. "cr1": f = G / (G - 1) (N - 1) / (N - 2) and G - 1, as statsmodels;
     "none": f = 1.
-    Statuses: no_units, too_few_units (an arm of fewer than two clusters), zero_variance.
+    Statuses: no_units, too_few_units (an arm of fewer than two clusters), zero_variance, not_estimable
+    (less than one degree of freedom: one cluster holds nearly all units of an arm).
     settings: clusters, clusters_control, clusters_in_both, few_clusters (below 20 in all), small_sample, df.
 
     >>> cluster, treated = [1, 1, 2, 2, 3, 3], [1, 0, 1, 0, 1, 0]
@@ -111,6 +112,8 @@ def effect_across_clusters(
     v, v_control, covariance, variance = products
     if variance <= 0:
         return without("zero_variance", "the clusters' effects have no spread of their own")
+    if df < FEWEST_DF:
+        return without("not_estimable", "one cluster holds nearly all units of an arm")
     return compare_means(
         EstimatedMean(found.units, mean, v),
         EstimatedMean(found.units_control, mean_control, v_control),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from causeway.statistics.comparison import check_alpha, satterthwaite_df
+from causeway.statistics.comparison import check_alpha
 from causeway.statistics.effect import Effect, Status
 from causeway.statistics.linear_hypothesis import linear_hypothesis
 from causeway.statistics.multiple_testing import benjamini_hochberg, holm
@@ -123,8 +123,6 @@ def heterogeneity(levels: Mapping[str, Effect], *, overall: Effect | None = None
     weights = 1 / v
     pooled = float(weights @ e / weights.sum())
     overall_effect = pooled if overall is None or overall.effect is None else overall.effect
-    against_others = [_against_others(name, i, (e, v, dfs), alpha) for i, name in enumerate(usable)]
-    adjusted = benjamini_hochberg({level.level: level.p_value for level in against_others})
     z = e / np.sqrt(v)
     p_of_level = holm(dict(zip(usable, (2 * stats.t.sf(np.abs(z), dfs)).tolist(), strict=True)))
     opposite = {name: found.effect is not None and found.effect * overall_effect < 0 for name, found in usable.items()}
@@ -137,7 +135,7 @@ def heterogeneity(levels: Mapping[str, Effect], *, overall: Effect | None = None
         i_squared=max(0.0, 1 - (k - 1) / test.wald) if test.wald > 0 else 0.0,
         pooled_effect=unit * pooled,
         pooled_std_error=unit / math.sqrt(float(weights.sum())),
-        levels=tuple(_scaled(level, unit, adjusted[level.level] or 0.0) for level in against_others),
+        levels=_against_others(list(usable), e, v, dfs, unit=unit, alpha=alpha),
         p_value_qualitative=_gail_simon(z),
         reversed_levels=tuple(name for name in usable if opposite[name] and p_of_level[name] <= alpha),
         simpson=all(opposite.values()),
@@ -168,48 +166,43 @@ def screen_segments(segments: Mapping[str, Heterogeneity], *, q: float = 0.05) -
     }
 
 
-def _against_others(name: str, position: int, found: tuple[Array, Array, Array], alpha: float) -> LevelDifference:
-    """One level against the pooled others, from effects, variances and degrees of freedom of all."""
-    e, v, dfs = found
-    others = np.arange(len(e)) != position
-    weights = 1 / v[others]
-    share = weights / weights.sum()
-    effect_others, variance_others = float(share @ e[others]), 1 / float(weights.sum())
-    parts = [(float(v[position]), float(dfs[position])), *zip(share**2 * v[others], dfs[others], strict=True)]
-    known = all(math.isinf(df) for _, df in parts)
-    df = math.inf if known else float(satterthwaite_df(*parts))
-    difference, std_error = float(e[position]) - effect_others, math.sqrt(float(v[position]) + variance_others)
-    half_width = float(stats.t.isf(alpha / 2, df)) * std_error
-    return LevelDifference(
-        level=name,
-        effect=float(e[position]),
-        effect_others=effect_others,
-        difference=difference,
-        std_error=std_error,
-        df=None if known else df,
-        ci_low=difference - half_width,
-        ci_high=difference + half_width,
-        p_value=float(2 * stats.t.sf(abs(difference) / std_error, df)),
-        p_value_adjusted=1.0,
-    )
-
-
-def _scaled(level: LevelDifference, unit: float, p_value_adjusted: float) -> LevelDifference:
-    """The same in the units of the outcome, with its p-value among the levels."""
-    return replace(
-        level,
-        effect=unit * level.effect,
-        effect_others=unit * level.effect_others,
-        difference=unit * level.difference,
-        std_error=unit * level.std_error,
-        ci_low=unit * level.ci_low,
-        ci_high=unit * level.ci_high,
-        p_value_adjusted=p_value_adjusted,
+def _against_others(
+    names: list[str], e: Array, v: Array, dfs: Array, *, unit: float, alpha: float
+) -> tuple[LevelDifference, ...]:
+    """Each level against the pooled others; effects, variances and degrees of freedom by level, in `unit`."""
+    # Row i: the weights of the others, and of level i itself 0.
+    weights = np.where(np.eye(len(e), dtype=bool), 0.0, 1 / v)
+    total = weights.sum(axis=1)
+    share = weights / total[:, None]
+    others = share @ e
+    variance = v + 1 / total
+    # Satterthwaite over the level itself and each of the others, in shares of the variance.
+    parts = (share * share * v + np.diag(v)) / variance[:, None]
+    inverse_df = (parts * parts / dfs).sum(axis=1)
+    df = np.divide(1.0, inverse_df, out=np.full(len(e), np.inf), where=inverse_df > 0)
+    difference, std_error = e - others, np.sqrt(variance)
+    half_width = stats.t.isf(alpha / 2, df) * std_error
+    p_values = (2 * stats.t.sf(np.abs(difference) / std_error, df)).tolist()
+    adjusted = benjamini_hochberg(dict(zip(names, p_values, strict=True)))
+    return tuple(
+        LevelDifference(
+            level=name,
+            effect=unit * float(e[i]),
+            effect_others=unit * float(others[i]),
+            difference=unit * float(difference[i]),
+            std_error=unit * float(std_error[i]),
+            df=float(df[i]) if np.isfinite(df[i]) else None,
+            ci_low=unit * float(difference[i] - half_width[i]),
+            ci_high=unit * float(difference[i] + half_width[i]),
+            p_value=p_values[i],
+            p_value_adjusted=adjusted[name] or 0.0,
+        )
+        for i, name in enumerate(names)
     )
 
 
 def _gail_simon(z: Array) -> float:
-    """p-value of "no qualitative interaction" from the standardised effects (Gail & Simon 1985, theorem 1).
+    """p-value of "no qualitative interaction" from the standardised effects (Gail & Simon 1985).
 
     The smaller of the sums of squares of the positive and of the negative z, against the mixture of chi-squares with
     binomial weights; 1 where all have one sign.

@@ -71,7 +71,7 @@ def posterior(
     """Posterior of treated - control, or of treated / control - 1.
 
     With d and v the estimated effect and its variance, and a prior N(m, s**2): precision 1 / v + 1 / s**2 and mean
-    (d / v + m / s**2) over it (Gelman et al. 2013, eq. 2.12). No prior is the flat one: the posterior is N(d, v), and
+    (d / v + m / s**2) over it (Gelman et al. 2013, sec. 2.5). No prior is the flat one: the posterior is N(d, v), and
     its interval the confidence interval by the normal quantile. On the relative scale v is by the delta method:
     (v_t - 2 r c + r**2 v_c) / control mean**2 with r = treated / control mean.
     The loss of choosing the treated is E[max(0, -effect)] and of the control E[max(0, effect)]:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from causeway.statistics.clusters import PERFECT_FIT, ClusteredArm, cluster_effect
+from causeway.statistics.clusters import FEWEST_DF, PERFECT_FIT, ClusteredArm, cluster_effect
 from causeway.statistics.clusters_across_arms import COLUMNS, ClustersAcrossArms, effect_across_clusters
 from causeway.statistics.comparison import EstimatedMean, check_alpha, compare_means
 from causeway.statistics.effect import Effect, Status
@@ -113,7 +113,7 @@ def switchback_effect(
 
     carryover: for how many windows a treatment is felt afterwards. Only cells that were in the same arm for as many
     windows before are compared, which turns the effect of a window into that of being treated throughout (Bojinov,
-    Simchi-Levi & Zhao 2023, sec. 3, in the form of a ratio of sums). The first windows of a unit drop out.
+    Simchi-Levi & Zhao 2023, in the form of a ratio of sums). The first windows of a unit drop out.
     cluster: "cell" if units switch apart; "window" if all of them switch together or share what happens in a window:
     then the cells of a window count as one.
     lags: over how many windows of one unit (or of all, for "window") residuals may be correlated: Newey & West (1987)
@@ -125,10 +125,10 @@ def switchback_effect(
     With kernel K and the clusters' shares p of an arm's denominator D, the variance is multiplied by V / (V - B),
     V = 1 / D_t + 1 / D_c, B = p_t' K p_t / D_t + p_c' K p_c / D_c, which makes it unbiased for independent residuals;
     df = V (V - B) / sum K**2 q q' with q = p_t / D_t + p_c / D_c, the equivalent degrees of freedom of the kernel
-    (Priestley 1981, sec. 6.2), which for lags 0 are those of the effective number of clusters.
+    (Priestley 1981), which for lags 0 are those of the effective number of clusters.
 
-    Statuses: no_units, too_few_units (fewer than two cells, or windows, in an arm), zero_variance, not_estimable (as
-    many lags as the data have windows).
+    Statuses: no_units, too_few_units (fewer than two cells, or windows, in an arm), zero_variance, not_estimable
+    (less than one degree of freedom: too many lags for the windows there are).
     `n` and `n_control` count cells. settings: units, windows, cluster, lags, carryover, cells_left_out, df.
 
     >>> found = SwitchbackCells.from_arrays([1] * 8, range(8), [0, 1, 1, 0, 1, 0, 0, 1], [1, 3, 4, 2, 4, 1, 2, 3])
@@ -205,8 +205,9 @@ def _newey_west(cells: SwitchbackCells, cluster: Cluster, lags: int, alpha: floa
     left = a * (1 - _kernel(share, share, lags)) + b * (1 - _kernel(share_control, share_control, lags))
     variance = _kernel(of_treated - of_control, of_treated - of_control, lags)
     scale = float(np.sum((np.abs(y / totals[0]) + np.abs(y_control / totals[1])) ** 2))
-    if left <= PERFECT_FIT * (a + b):
-        return without("not_estimable", "as many lags as the data have windows")
+    df = (a + b) * left / _kernel(q, q, lags, power=2)
+    if df < FEWEST_DF:
+        return without("not_estimable", "so many lags leave less than one degree of freedom")
     if variance <= PERFECT_FIT * scale:
         return without("zero_variance", "the cells of both arms have no spread of their own")
     factor = (a + b) / left
@@ -215,7 +216,7 @@ def _newey_west(cells: SwitchbackCells, cluster: Cluster, lags: int, alpha: floa
         EstimatedMean(n_control, mean_control, factor * _kernel(of_control, of_control, lags)),
         std_error=math.sqrt(factor * variance),
         covariance=factor * _kernel(of_treated, of_control, lags),
-        df=(a + b) * left / _kernel(q, q, lags, power=2),
+        df=df,
         alpha=alpha,
         settings=settings,
     )

@@ -49,7 +49,7 @@ def test_one_against_one_is_the_difference_in_means(alpha):
     ],
 )
 def test_agrees_with_statsmodels_on_cell_means(coefficients):
-    """OLS on one dummy an arm with HC2: s**2 / n in each arm. Its t has N - k degrees of freedom, ours Satterthwaite's."""
+    """OLS on one dummy an arm with HC2: s**2 / n in each. Its t has N - k degrees of freedom, ours Satterthwaite's."""
     y = groups(2)
     labels = np.repeat(list(y), [len(each) for each in y.values()])
     dummies = (labels[:, None] == np.array(list(y))).astype(float)

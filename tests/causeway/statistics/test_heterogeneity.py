@@ -112,14 +112,21 @@ def test_a_level_is_reversed_only_if_it_differs_from_zero():
     assert heterogeneity(many, overall=level(0.8, 0.1)).reversed_levels == ()
 
 
-def test_the_qualitative_test_gives_the_published_critical_value():
-    """Gail & Simon (1985), table 1: for k = 2 and 5 groups the 5 % critical values are 2.71 and 7.37 ..."""
-    for k, critical in ((2, 2.71), (3, 4.23), (5, 7.37)):
-        z = np.zeros(k)
-        z[0], z[1] = math.sqrt(critical), -10.0
-        levels = {str(i): level(value or 1e-9, 1.0) for i, value in enumerate(z)}
-        assert heterogeneity(levels).p_value_qualitative == pytest.approx(0.05, abs=0.0006), k
+def test_the_qualitative_test_keeps_its_error_rate_where_it_is_hardest():
+    """One effect far below zero and the others exactly zero (Gail & Simon 1985): five of 100 are significant."""
+    rng = np.random.default_rng(64)
+    for k in (2, 4):
+        found = []
+        for z in rng.normal(size=(RUNS, k)):
+            z[0] = -20
+            found.append(heterogeneity({str(i): level(value, 1.0) for i, value in enumerate(z)}).p_value_qualitative)
+        assert abs(np.mean(np.array(found) < 0.05) - 0.05) < THREE_ERRORS
     assert heterogeneity({"a": level(1, 1), "b": level(2, 1)}).p_value_qualitative == 1.0
+
+
+def test_two_levels_reverse_if_the_smaller_effect_differs_from_zero_one_sided():
+    found = heterogeneity({"a": level(1.5, 1.0), "b": level(-9.0, 1.0)})
+    assert found.p_value_qualitative == pytest.approx(stats.norm.sf(1.5), rel=1e-9)
 
 
 def test_levels_without_an_effect_are_left_out_and_named():
@@ -176,7 +183,7 @@ def test_the_screen_keeps_the_false_discovery_rate_and_finds_the_level():
     """Ten segments, two of which differ in one level: wrong segments, and wrong levels in segments found."""
     rng = np.random.default_rng(63)
     wrong_segments, wrong_levels, power = [], [], []
-    for _ in range(300):
+    for _ in range(200):
         segments = {
             str(i): heterogeneity({str(j): level(rng.normal(3.5 if i < 2 and j == 0 else 0, 1), 1.0) for j in range(4)})
             for i in range(10)
@@ -191,7 +198,7 @@ def test_the_screen_keeps_the_false_discovery_rate_and_finds_the_level():
         ]
         wrong_levels.append(np.mean(shares) if shares else 0.0)
         power.append("0" in found["0"].levels_found)
-    error = 3 * np.std(wrong_segments) / 300**0.5
+    error = 3 * np.std(wrong_segments) / 200**0.5
     assert 0.02 < np.mean(wrong_segments) < 0.08 + error
     # Once a level differs, the others differ from the rest that holds it: allow for that.
     assert np.mean(wrong_levels) < 0.15

@@ -88,5 +88,5 @@ def test_no_spread_no_test():
     "wrong", [([1.0], [1.0, 1.0], [5, 5]), ([1.0, 2.0], [-1.0, 1.0], [5, 5]), ([1.0, 2.0], [1.0, 1.0], [0, 5])]
 )
 def test_impossible_numbers_are_refused(wrong):
-    with pytest.raises(ValueError, match="one estimate|estimates must"):
+    with pytest.raises(ValueError, match=r"one estimate|estimates must"):
         linear_hypothesis(*wrong, [1, -1])
