@@ -148,10 +148,7 @@ def _update(mean: float, sd: float, prior_mean: float, prior_sd: float) -> tuple
 
 
 def _expected_excess(mean: float, sd: float) -> float:
-    """E[max(0, X)] of X ~ N(mean, sd**2); in the far tail by Mills' ratio, where phi - z Phi would cancel."""
+    """E[max(0, X)] of X ~ N(mean, sd**2)."""
     z = mean / sd
     density = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-    if z >= 0:
-        return sd * density + mean * float(special.ndtr(z))
-    mills = math.sqrt(math.pi / 2) * float(special.erfcx(-z / math.sqrt(2)))
-    return max(0.0, sd * density * (1 + z * mills))
+    return max(0.0, sd * density + mean * float(special.ndtr(z)))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from causeway.statistics import Moments, difference_in_means
+from causeway.statistics import Moments, difference_in_means, relative_effect
 from causeway.statistics.comparison import EstimatedMean
 from causeway.statistics.contrasts import contrast_name, estimated_mean, linear_contrast, trend_coefficients
 from causeway.statistics.linear_hypothesis import linear_hypothesis
@@ -84,6 +84,14 @@ def test_the_sides_of_a_contrast_are_weighted_means():
     assert found.settings["contrast"] == "a + b - 2 c"
 
 
+def test_the_relative_interval_is_that_of_the_two_weighted_means():
+    arms = {name: EstimatedMean(10, value, 0.1) for name, value in (("a", 4.0), ("b", 8.0), ("c", 5.0))}
+    found = linear_contrast(arms, {"a": 1, "b": 1, "c": -2})
+    quantile = stats.t.isf(0.025, found.settings["df"])
+    fieller = relative_effect(6.0, 5.0, variance=0.05, variance_control=0.1, critical_value=quantile)
+    assert (found.relative_ci_low, found.relative_ci_high) == pytest.approx((fieller.ci_low, fieller.ci_high), rel=1e-9)
+
+
 @given(st.integers(0, 1000), st.sampled_from([-2.0, 0.25, 1000.0]))
 def test_scaling_the_coefficients_scales_the_effect_alone(seed, factor):
     arms = arms_of(groups(seed))
@@ -119,6 +127,7 @@ def test_the_interval_covers_and_five_of_100_null_trends_are_significant():
     ("coefficients", "why"),
     [
         ({"high": 1, "low": -0.9}, "sum to zero"),
+        ({"high": 0.9, "low": -1}, "sum to zero"),
         ({"high": 1, "other": -1}, "unknown"),
         ({"high": 0, "low": 0}, "not zero"),
         ({}, "not zero"),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -124,6 +124,12 @@ def test_the_qualitative_test_keeps_its_error_rate_where_it_is_hardest():
     assert heterogeneity({"a": level(1, 1), "b": level(2, 1)}).p_value_qualitative == 1.0
 
 
+def test_three_levels_have_the_mixture_of_two_chi_squares():
+    found = heterogeneity({"a": level(1.5, 1.0), "b": level(1.5, 1.0), "c": level(-9.0, 1.0)})
+    expected = 0.5 * stats.chi2.sf(4.5, 1) + 0.25 * stats.chi2.sf(4.5, 2)
+    assert found.p_value_qualitative == pytest.approx(expected, rel=1e-9)
+
+
 def test_two_levels_reverse_if_the_smaller_effect_differs_from_zero_one_sided():
     found = heterogeneity({"a": level(1.5, 1.0), "b": level(-9.0, 1.0)})
     assert found.p_value_qualitative == pytest.approx(stats.norm.sf(1.5), rel=1e-9)
@@ -214,3 +220,14 @@ def test_a_segment_that_was_not_tested_counts_in_the_screen():
     assert not among["x"].found
     assert among["x"].levels_found == ()
     assert (among["y"].p_value_adjusted, among["y"].found) == (None, False)
+
+
+def test_levels_are_held_to_the_share_of_segments_found():
+    """One of four segments is found: its levels are tested at a quarter of q, and those of the others not at all."""
+    one, other = heterogeneity({"a": level(3.0, 1.0), "b": level(-0.5, 1.0)}).levels
+    sure, near = (replace(one, p_value_adjusted=p) for p in (0.012, 0.013))
+    found = Heterogeneity("ok", p_value=0.001, levels=(sure, near, other))
+    missed = Heterogeneity("ok", p_value=0.9, levels=(sure,))
+    screened = screen_segments({"x": found, "y": missed, "z": missed, "w": missed}, q=0.05)
+    assert screened["x"].levels_found == ("a",)
+    assert screened["y"].levels_found == ()

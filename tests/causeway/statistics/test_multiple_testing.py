@@ -103,6 +103,11 @@ def test_an_interval_excludes_zero_exactly_when_the_hypothesis_is_rejected(p_val
             assert found.rejected == (p <= found.interval_alpha)
 
 
+def test_intervals_exist_where_nothing_was_found():
+    found = adjust({"a": 0.3, "b": 0.9}, method="benjamini_hochberg")
+    assert [each.interval_alpha for each in found.values()] == [0.025, 0.025]
+
+
 @given(FAMILIES)
 def test_simultaneous_intervals_share_out_alpha(p_values):
     for method in ("bonferroni", "preferential_bonferroni", "holm"):
