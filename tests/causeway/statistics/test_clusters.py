@@ -155,6 +155,13 @@ def test_design_effect_and_icc_are_those_of_the_simulated_clusters():
     assert found["design_effect"] == pytest.approx(1 + 10 * 0.2, abs=0.3)
 
 
+def test_the_intraclass_correlation_uses_the_size_of_a_units_cluster():
+    cluster, treated, y = units(2)
+    found = cluster_effect(*arms_of(cluster, treated, y)).settings
+    size = np.bincount(cluster)[cluster].mean()
+    assert found["icc"] == pytest.approx((found["design_effect"] - 1) / (size - 1), rel=1e-9)
+
+
 def arms_of_runs(seed: int, clusters: tuple[int, int], spread: float, icc: float) -> list[list[ClusteredArm]]:
     """Cluster sums of lognormal sizes, without units: the within-cluster mean is drawn at once."""
     rng = np.random.default_rng(seed)

@@ -7,7 +7,7 @@ import pytest
 import statsmodels.api as sm
 from scipy import stats
 
-from causeway.statistics import Moments, difference_in_means
+from causeway.statistics import Moments, difference_in_means, relative_effect
 from causeway.statistics.clusters import ClusteredArm, cluster_effect
 from causeway.statistics.clusters_across_arms import COLUMNS, ClustersAcrossArms, effect_across_clusters
 from causeway.statistics.joint_moments import JointMoments
@@ -59,6 +59,26 @@ def test_pairs_are_the_paired_test():
     assert (ours.ci_low, ours.ci_high) == pytest.approx(tuple(theirs.confidence_interval()), rel=1e-9)
     assert ours.settings["df"] == pytest.approx(8)
     assert ours.settings["clusters_in_both"] == 9
+
+
+def test_the_relative_interval_knows_that_the_means_move_together():
+    rng = np.random.default_rng(4)
+    control = 10 + rng.normal(size=12)
+    treated = 1.1 * control + 0.2 * rng.normal(size=12)
+    found = ClustersAcrossArms.from_arrays(
+        np.tile(np.arange(12), 2), np.repeat([True, False], 12), np.concatenate([treated, control])
+    )
+    v = np.cov(treated, control) / 12
+    fieller = relative_effect(
+        float(treated.mean()),
+        float(control.mean()),
+        variance=v[0, 0],
+        variance_control=v[1, 1],
+        covariance=v[0, 1],
+        critical_value=float(stats.t.isf(0.025, 11)),
+    )
+    ours = effect_across_clusters(found)
+    assert (ours.relative_ci_low, ours.relative_ci_high) == pytest.approx((fieller.ci_low, fieller.ci_high), rel=1e-9)
 
 
 def test_what_a_cluster_shares_cancels():
