@@ -224,9 +224,9 @@ def test_a_segment_that_was_not_tested_counts_in_the_screen():
 
 def test_levels_are_held_to_the_share_of_segments_found():
     """Two of four segments are found: their levels are tested at half of q, and those of the others not at all."""
-    one, other = heterogeneity({"a": level(3.0, 1.0), "b": level(-0.5, 1.0)}).levels
+    one, _ = heterogeneity({"a": level(3.0, 1.0), "b": level(-0.5, 1.0)}).levels
     sure, near = (replace(one, p_value_adjusted=p) for p in (0.024, 0.026))
-    found = Heterogeneity("ok", p_value=0.001, levels=(sure, near, other))
+    found = Heterogeneity("ok", p_value=0.001, levels=(sure, replace(near, level="b")))
     missed = Heterogeneity("ok", p_value=0.9, levels=(sure,))
     screened = screen_segments({"x": found, "y": missed, "z": missed, "w": found}, q=0.05)
     assert screened["x"].levels_found == ("a",)

@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from scipy import stats
 
+from causeway.statistics import relative_effect
 from causeway.statistics.clusters import ClusteredArm, cluster_effect
 from causeway.statistics.joint_moments import JointMoments
 from causeway.statistics.switchback import SwitchbackCells, switchback_effect
@@ -61,6 +63,17 @@ def test_newey_west_agrees_with_statsmodels(lags):
     q = sum(d * arm / total**2 for arm, total in zip((treated, ~treated), totals, strict=True))
     df = everything * (everything - loss) / np.einsum("uw,wv,uv->", q, kernel**2, q)
     assert ours.settings["df"] == pytest.approx(df, rel=1e-9)
+    means = [(y * d)[arm].sum() / d[arm].sum() for arm in (treated, ~treated)]
+    scores = [d * arm * (y - mean) / total for arm, mean, total in zip((treated, ~treated), means, totals, strict=True)]
+    v = factor * np.einsum("auw,wv,buv->ab", scores, kernel, scores)
+    fieller = relative_effect(
+        *means,
+        variance=v[0, 0],
+        variance_control=v[1, 1],
+        covariance=v[0, 1],
+        critical_value=float(stats.t.isf(0.025, df)),
+    )
+    assert (ours.relative_ci_low, ours.relative_ci_high) == pytest.approx((fieller.ci_low, fieller.ci_high), rel=1e-9)
 
 
 def test_one_unit_agrees_with_statsmodels_hac():
@@ -126,6 +139,16 @@ def test_only_cells_with_a_settled_past_are_compared():
     assert found.settled(0).all()
     assert found.settled(1).tolist() == [False, True, False, True, False, True, False, True, True]
     assert found.settled(2).tolist() == [False] * 8 + [True]
+    there_and_back = SwitchbackCells.from_arrays(["x"] * 3 + ["y"], [0, 1, 2, 3], [0, 1, 0, 0], np.zeros(4))
+    assert not there_and_back.settled(2).any()
+    assert not there_and_back.settled(1).any()
+
+
+def test_lags_that_are_not_given_follow_the_number_of_windows_and_the_carry_over():
+    treated, y, _ = one(8)
+    assert switchback_effect(cells_of(treated, y)).settings["lags"] == 8
+    assert switchback_effect(cells_of(treated, y), carryover=1).settings["lags"] == 8
+    assert switchback_effect(cells_of(treated, y), carryover=12).settings["lags"] == 12
 
 
 def simulate(seed: int, truth: float, *, units=3, windows=60, drawn_for=1, carry=0.0, common=False, joint=False, **how):
