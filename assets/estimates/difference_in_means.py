@@ -1,14 +1,17 @@
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import dagster as dg
 
 from assets import declared, partitions
 from assets.columns import effect_frame, effect_row
+from assets.estimates.distributions import ByVariant, effect_on, of_units
 from assets.estimates.joint_sums import DENOMINATOR, OUTCOME, JointByArm, of_ratios
 from assets.estimates.moments import ByArm, by_everybody, by_segment
 from assets.estimates.pictures import forests
 from assets.publication import publish
 from causeway.declarations.experiment import ExperimentDeclaration
+from causeway.declarations.metric import Metric
 from causeway.statistics.difference_in_means import difference_in_means as estimate
 from causeway.statistics.effect import Effect
 from causeway.statistics.joint_moments import JointMoments
@@ -19,11 +22,21 @@ from resources.postgres import PostgresResource
 Arm = tuple[str, str | None, str]
 
 
+@dataclass(frozen=True)
+class Sums:
+    """What effects are made from: sums of means and of ratios, and the units' values where sums do not do."""
+
+    moments: ByArm
+    ratios: JointByArm
+    units: ByVariant
+
+
 @dg.asset(
     key=["estimates", "difference_in_means"],
     deps=[
         ["experiments", "sufficient_statistics"],
         ["experiments", "unit_metric_values"],
+        ["experiments", "metric_definitions"],
         ["features", "unit_covariates"],
         ["experiments", "health"],
         ["registry", "experiments"],
@@ -35,7 +48,7 @@ Arm = tuple[str, str | None, str]
     tags={"causeway/partitions": "experiments"},
     code_version="2",
     description=(
-        "Every variant against control, unadjusted: means, and ratios of sums,"
+        "Every variant against control, unadjusted: means, ratios of sums, quantiles and times,"
         " for everybody and for every level of the declared segments."
         " One row per tenant, experiment, metric, segment and variant."
     ),
@@ -46,29 +59,41 @@ def difference_in_means(context: dg.AssetExecutionContext, postgres: PostgresRes
         **by_everybody(postgres, context.partition_key),
         **by_segment(postgres, context.partition_key, experiment.segments),
     }
-    ratios = of_ratios(postgres, context.partition_key, experiment.segments)
-    frame = effect_frame(_rows(experiment, moments, ratios))
+    sums = Sums(
+        moments,
+        of_ratios(postgres, context.partition_key, experiment.segments),
+        of_units(postgres, context.partition_key),
+    )
+    frame = effect_frame(_rows(experiment, sums))
     return publish(context, postgres, frame, unit="experiment", metadata=forests(frame, "Difference in means"))
 
 
-def _rows(experiment: ExperimentDeclaration, moments: ByArm, ratios: JointByArm) -> Iterator[dict[str, object]]:
-    types = {metric.key: metric.type for metric in experiment.metrics}
-    for metric, segment in dict.fromkeys((metric, segment) for metric, segment, _ in moments):
+def _rows(experiment: ExperimentDeclaration, sums: Sums) -> Iterator[dict[str, object]]:
+    metrics = {metric.key: metric for metric in experiment.metrics}
+    found = dict.fromkeys((metric, segment) for metric, segment, _ in sums.moments if metric in metrics)
+    for key, segment in found:
+        if segment is not None and metrics[key].type in ("quantile", "time_to_event"):
+            continue
         for variant in (name for name, _ in experiment.ordered_variants if name != experiment.control):
-            treated, control = (metric, segment, variant), (metric, segment, experiment.control)
-            effect = (
-                _of_ratio(ratios, treated, control, experiment.decision.alpha)
-                if types.get(metric) == "ratio"
-                else _of_means(moments, treated, control, experiment.decision.alpha)
-            )
             yield effect_row(
-                effect,
-                metric=metric,
+                _effect(metrics[key], sums, segment, variant, experiment),
+                metric=key,
                 segment=segment,
                 variant=variant,
                 control=experiment.control,
                 method="difference_in_means",
             )
+
+
+def _effect(metric: Metric, sums: Sums, segment: str | None, variant: str, experiment: ExperimentDeclaration) -> Effect:
+    alpha = experiment.decision.alpha
+    treated, control = (metric.key, segment, variant), (metric.key, segment, experiment.control)
+    if metric.is_mean:
+        return _of_means(sums.moments, treated, control, alpha)
+    if metric.type == "ratio":
+        return _of_ratio(sums.ratios, treated, control, alpha)
+    units = sums.units
+    return effect_on(metric, units.get((metric.key, variant)), units.get((metric.key, experiment.control)), alpha)
 
 
 def _of_means(moments: ByArm, treated: Arm, control: Arm, alpha: float) -> Effect:

@@ -93,7 +93,8 @@ def test_the_answer_has_the_documented_shape(answer: dict[str, Any]) -> None:
     assert answer["health"]["srm"]["passed"] is True
     assert answer["health"]["srm"]["p_value"] == pytest.approx(1)
     assert all(set(row) >= RESULT for row in answer["results"])
-    assert {row["method"] for row in answer["results"] if row["segment"] is None} == {"difference_in_means", "adjusted"}
+    methods = {row["method"] for row in answer["results"] if row["segment"] is None}
+    assert methods == {"difference_in_means", "cuped", "adjusted"}
     assert {row["segment"] for row in answer["results"]} == {None, "channel=web", "channel=phone"}
     assert {(row["variant"], row["control"]) for row in answer["results"]} == {("mens", "none"), ("womens", "none")}
     assert {row["status"] for row in answer["results"]} == {"ok"}
@@ -180,7 +181,7 @@ def replaced(old: str, new: str) -> Callable[[str], str]:
             replaced("{none: 1, mens: 1", "{none: 1, mens: many"), 6, ["variants", "number", "many"], id="a wrong type"
         ),
         pytest.param(
-            replaced("type: mean", "type: average"), 9, ["average", "conversion, mean, sum"], id="a wrong word"
+            replaced("type: mean", "type: average"), 9, ["average", "conversion, count, sum, mean"], id="a wrong word"
         ),
         pytest.param(replaced("column: spend", "column: spent"), 9, ["'spent'", "'spend'"], id="a missing column"),
         pytest.param(replaced("[channel]", "[region]"), 11, ["'region'"], id="a missing segment"),

@@ -222,3 +222,10 @@ def test_a_ratio_is_compared_as_a_ratio_of_sums(metric_house: House) -> None:
     adjusted = effects(metric_house, "cuped_effects")
     assert {metric for metric, _ in adjusted} == set(METRICS) - {"time_to_purchase"}
     assert adjusted["bought", "on"]["status"] == "no_covariates"
+
+
+def test_a_time_is_compared_as_the_time_without_the_event(metric_house: House) -> None:
+    make(metric_house, "difference_in_means")
+    row = effects(metric_house, "difference_in_means")["time_to_purchase", "on"]
+    # u2 and u4 were without a purchase for all three days, u1 for two and u3 for one.
+    assert (row["mean"], row["mean_control"], row["effect"]) == (3.0, 1.5, 1.5)
