@@ -31,6 +31,7 @@ def test_behind_a_closed_gate_no_model_no_twin_and_no_estimate_is_made(house: Ho
         "twins.prognostic_scores",
         "estimates.difference_in_means",
         "estimates.adjusted_effects",
+        "estimates.cuped_effects",
         "decisions.experiment_decisions",
     ):
         assert house.rows(f"SELECT * FROM {table} WHERE experiment IN ('srm', 'broken_log', 'refused')") == []
@@ -43,6 +44,7 @@ def test_withheld_results_name_every_comparison_with_reasons_and_without_a_numbe
     rows = house.served(f"acme|{experiment}")
     assert {(row["metric"], row["variant"], row["method"]) for row in rows} == {
         ("spend", "on", "adjusted"),
+        ("spend", "on", "cuped"),
         ("spend", "on", "difference_in_means"),
     }
     for row in rows:
