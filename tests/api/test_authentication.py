@@ -25,6 +25,7 @@ ROUTES = [
     ("PUT", "/v1/experiments/e"),
     ("PATCH", "/v1/experiments/e"),
     ("GET", "/v1/experiments/e/results"),
+    ("GET", "/v1/experiments/e/report"),
     ("GET", "/v1/studies/s/results"),
     ("POST", "/v1/assignments:explain"),
     ("POST", "/v1/assignments:batch"),
