@@ -12,6 +12,7 @@ from cli.analyze import analyze
 from cli.assign import assign
 from cli.bench import bench
 from cli.demo import demo
+from cli.erase import erase
 from cli.migrate import key, migrate
 from cli.refresh import refresh
 from cli.replay import replay
@@ -28,7 +29,7 @@ app = typer.Typer(
     help="Experiments and causal questions on your own data."
     " Exit codes: 0 fine, 1 the answer is a failure, 2 wrong input.",
 )
-for command in (demo, up, status, migrate, key, refresh, analyze, assign, simulate, replay, reproduce, bench, schema):
+for command in (demo, up, status, migrate, key, refresh, analyze, assign, simulate, replay, erase, reproduce, bench, schema):
     app.command()(command)
 
 
