@@ -7,8 +7,9 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, dbt_assets
 from dagster_dbt.asset_utils import get_asset_check_key_for_test
 
+from assets.increments import Increment, increment_of, version_and_rows
 from assets.partitions import split
-from assets.publication import NOT_CONTENT, cut_off, new_provenance_id, record
+from assets.publication import cut_off, new_provenance_id, record
 from resources.dbt import DbtResource, NodeOutcome, manifest
 from resources.postgres import PostgresResource
 
@@ -71,9 +72,18 @@ def stage_models(
     )
     def models(context: dg.AssetExecutionContext, dbt: DbtResource, postgres: PostgresResource) -> Iterator[Any]:
         selected = [".".join(key.path) for key in context.selected_asset_keys]
+        partition = context.partition_key if partitions_def else ""
         known_at = _known_at(postgres, stage)
+        increment = Increment()
+        if known_at and not (postgres.schema_prefix or postgres.known_at):
+            with postgres.client().transaction() as transaction:
+                increment = increment_of(transaction, parsed, selected, partition=partition, known_at=known_at)
         outcomes = dbt.build(
-            selected, known_at=str(known_at), partition=context.partition_key if partitions_def else ""
+            selected,
+            known_at=str(known_at),
+            partition=partition,
+            changed_since=increment.changed_since,
+            made_from=increment.made_from,
         )
         made = {outcome.unique_id: outcome for outcome in outcomes if not outcome.is_test}
         for unique_id in sorted(made, key=list(made).index):
@@ -96,9 +106,12 @@ def stage_models(
 
 def _known_at(postgres: PostgresResource, stage: str) -> Any:
     with postgres.client().transaction() as transaction:
+        before = cut_off(postgres, transaction)
         if stage == "events" and not postgres.known_at:
-            return transaction.fetch_one(_SETTLED)[0]
-        return cut_off(postgres, transaction)
+            settled = transaction.fetch_one(_SETTLED)[0]
+            # What was settled once stays so, also if a transaction that began before writes only now.
+            return max(settled, before) if before else settled
+        return before
 
 
 def _materialised(
@@ -116,11 +129,9 @@ def _materialised(
     keys = dict(zip(("tenant_id", unit), split(context.partition_key), strict=True)) if unit else {}
     provenance_id = new_provenance_id()
     with postgres.client().transaction() as transaction:
-        version = transaction.content_hash(table, keys, NOT_CONTENT)
-        where = " AND ".join(f"{column} = %s" for column in keys) or "true"
-        rows = transaction.fetch_one(
-            f"SELECT count(*) FROM {transaction.table(table)} WHERE {where}", list(keys.values())
-        )[0]
+        version, rows = version_and_rows(
+            postgres, transaction, table, context.partition_key if context.has_partition_key else "", keys
+        )
         record(
             context,
             postgres,

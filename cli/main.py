@@ -29,7 +29,22 @@ app = typer.Typer(
     help="Experiments and causal questions on your own data."
     " Exit codes: 0 fine, 1 the answer is a failure, 2 wrong input.",
 )
-for command in (demo, up, status, migrate, key, refresh, analyze, assign, simulate, replay, erase, reproduce, bench, schema):
+for command in (
+    demo,
+    up,
+    status,
+    migrate,
+    key,
+    refresh,
+    analyze,
+    assign,
+    simulate,
+    replay,
+    erase,
+    reproduce,
+    bench,
+    schema,
+):
     app.command()(command)
 
 

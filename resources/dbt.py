@@ -58,7 +58,14 @@ def _read_manifest(_modified: float) -> Mapping[str, Any]:
 @lru_cache(maxsize=4)
 def _parsed(schema_prefix: str, _newest: float, _database: str) -> Any:
     """dbt's own form of the manifest for one schema prefix and database, to be copied: compiling leaves its traces."""
-    variables = {"schema_prefix": schema_prefix, "known_at": "infinity", "partition": "", "tenant": ""}
+    variables = {
+        "schema_prefix": schema_prefix,
+        "known_at": "infinity",
+        "partition": "",
+        "tenant": "",
+        "changed_since": {},
+        "made_from": "",
+    }
     return _invoke(["parse", "--no-partial-parse", "--no-write-json", "--vars", json.dumps(variables)], None)
 
 
@@ -96,15 +103,28 @@ class DbtResource(dg.ConfigurableResource):
     tenant: str = ""
 
     def build(
-        self, models: Sequence[str], *, known_at: str, partition: str = "", tests: bool = True
+        self,
+        models: Sequence[str],
+        *,
+        known_at: str,
+        partition: str = "",
+        tests: bool = True,
+        changed_since: Mapping[str, str] | None = None,
+        made_from: str = "",
     ) -> Sequence[NodeOutcome]:
-        """Run ``models`` (stage.name) and their tests for one partition; DbtFailure when a model could not be made."""
+        """Run ``models`` (stage.name) and their tests for one partition; DbtFailure when a model could not be made.
+
+        ``changed_since`` has the models that hold what arrived up to some moment already; the others are made anew.
+        ``made_from`` is the hash of code and declarations that is kept with how far they were made.
+        """
         self._set_profile()
         variables = {
             "schema_prefix": self.schema_prefix,
             "known_at": known_at,
             "partition": partition,
             "tenant": self.tenant,
+            "changed_since": dict(changed_since or {}),
+            "made_from": made_from,
         }
         parsed = _parsed(self.schema_prefix, _newest_input(), os.environ["CAUSEWAY_DBT_DATABASE"]).deepcopy()
         selected = ["--select", *models, "--vars", json.dumps(variables), "--no-write-json"]

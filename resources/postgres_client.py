@@ -187,14 +187,7 @@ class PostgresTransaction:
         and sum are then hashed by sha256. It detects changes, not forgery.
         """
         target = self.table(table)
-        columns = sorted(
-            name
-            for (name,) in self.fetch_all(
-                "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
-                (target,),
-            )
-            if name not in excluding
-        )
+        columns = self.columns(table, excluding)
         if not columns:
             raise ValueError(f"no column of {table} is left to hash")
         condition, values = _condition(keys or {})
@@ -204,7 +197,19 @@ class PostgresTransaction:
             f" FROM (SELECT {', '.join(map(_quoted, columns))} FROM {target} WHERE {condition}) AS rows",
             values,
         )
-        return hashlib.sha256(repr((columns, row)).encode()).hexdigest()
+        assert row is not None
+        return content_version(columns, *row)
+
+    def columns(self, table: str, excluding: Sequence[str] = ()) -> list[str]:
+        """The names of the columns of ``table``, sorted, without those ``excluding``."""
+        return sorted(
+            name
+            for (name,) in self.fetch_all(
+                "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
+                (self.table(table),),
+            )
+            if name not in excluding
+        )
 
     def _describe(self, text: str) -> dict[str, tuple[pl.DataType, str]]:
         cursor = self.connection.execute(f"SELECT * FROM ({text}\n) AS query LIMIT 0".encode())
@@ -383,6 +388,14 @@ class PostgresClient:
         if not self.schema_prefix:
             raise ValueError("a scratch copy needs a schema prefix")
         return [self.schema_prefix + schema for schema in STAGES]
+
+
+def content_version(columns: Sequence[str], rows: int, hash_sum: str) -> str:
+    """The hash of a content of so many rows with these columns, whose hashes add up to ``hash_sum``.
+
+    A sum can be kept while rows come and go, by ``dbt_project/macros/changes.sql``, which hashes a row in the same way.
+    """
+    return hashlib.sha256(repr((list(columns), (rows, hash_sum))).encode()).hexdigest()
 
 
 def _qualified(name: str, schema_prefix: str) -> str:

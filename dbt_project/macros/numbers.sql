@@ -12,3 +12,17 @@
             end
     end
 {%- endmacro %}
+
+{# A mean, and a sum of products of deviations from the means, of exact sums. Their difference is exact, so nothing cancels; of a
+   quotient as many digits are kept as double precision, at the end, can tell apart. #}
+{% macro mean_of(total, n) -%}
+    {{ precise_quotient(total, n) }}::double precision
+{%- endmacro %}
+
+{% macro comoment_of(products, total, other_total, n) -%}
+    {{ precise_quotient('(' ~ n ~ ' * ' ~ products ~ ' - ' ~ total ~ ' * ' ~ other_total ~ ')', n) }}::double precision
+{%- endmacro %}
+
+{% macro precise_quotient(dividend, n) -%}
+    (round({{ dividend }}, scale({{ dividend }}) + 40) / nullif({{ n }}, 0))
+{%- endmacro %}

@@ -1,3 +1,28 @@
+{# Every eligible unit once per metric, with the moments between which its events count; of a table that is kept up to date the
+   units that changed. #}
+{% macro units_by_metric(name) -%}
+    select
+        metrics.*,
+        units.unit_id,
+        units.variant,
+        units.first_exposed_at,
+        units.first_exposed_at + metrics.from_days * interval '1 day' as counts_from,
+        units.first_exposed_at + coalesce(metrics.to_days, 36500) * interval '1 day' as counts_until,
+        units.first_exposed_at - metrics.lookback_days * interval '1 day' as looks_back_to,
+        least(
+            units.first_exposed_at + coalesce(metrics.to_days, 36500) * interval '1 day', {{ known_until() }}
+        ) as seen_until
+    from {{ ref('first_exposures') }} as units
+    inner join {{ source('experiments', 'metric_definitions') }} as metrics
+        on
+            units.tenant_id = metrics.tenant_id
+            and units.experiment = metrics.experiment
+    where
+        units.is_eligible
+        and {{ in_partition('units.experiment', 'units.tenant_id') }}
+        and {{ is_of_changed_unit(name, 'units') }}
+{%- endmacro %}
+
 {# What one unit did between two moments, as a lateral join: the cost is one index probe a unit and metric, and grows with the
    units and not with the tenant's history. Without `only_if` nothing is read. A value is that of a property, or 1. #}
 {% macro join_sums(name, unit, event, property, filter, from_moment, until_moment, only_if) -%}
@@ -31,7 +56,9 @@
                 limit 1
             ) as following
         )
-        select (count(*) > jsonb_array_length({{ steps }}))::integer::numeric as completed
+        select
+            (count(*) > jsonb_array_length({{ steps }}))::integer::numeric as completed,
+            case when count(*) > jsonb_array_length({{ steps }}) then max(completed_at) end as completed_at
         from reached
         where jsonb_array_length({{ steps }}) > 0
     ) as {{ name }}

@@ -1,14 +1,23 @@
-{{ config(indexes=[{'columns': ['tenant_id', 'experiment', 'unit_id']}]) }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_changed',
+    changed_by='units',
+    pre_hook="{{ note_changed_units('assignment_contexts') }}",
+    post_hook=["{{ indexed(['tenant_id', 'unit_id', 'experiment']) }}"]
+) }}
+
+-- depends_on: {{ ref('unit_changes') }}
 
 with
 
 events as (
-    select * from {{ ref('events') }}
+    select * from {{ ref('events') }} as made
+    where {{ is_of_changed_unit('assignment_contexts', 'made') }}
 ),
 
 assignments as (
-    select * from {{ ref('exposures') }}
-    where kind = 'assignment'
+    select * from {{ ref('exposures') }} as made
+    where kind = 'assignment' and {{ is_of_changed_unit('assignment_contexts', 'made') }}
 ),
 
 -- What was known to hold when the event happened: nothing that was decided after it, however near.

@@ -1,10 +1,21 @@
-{{ config(indexes=[{'columns': ['tenant_id', 'type', 'unit_id', 'occurred_at']}]) }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_changed',
+    changed_by='received',
+    pre_hook="{{ note_superseded_landings('events') }}",
+    post_hook=[
+        "{{ indexed(['tenant_id', 'type', 'unit_id', 'occurred_at']) }}",
+        "{{ indexed(['tenant_id', 'source', 'event_id'], unique=true) }}",
+        "{{ indexed(['tenant_id', 'unit_id']) }}",
+        "{{ indexed(['known_at']) }}"
+    ]
+) }}
 
 with
 
 received as (
     select * from {{ source('raw', 'events') }}
-    where {{ known() }}
+    where {{ known() }} and received_at > {{ changed_since('events') }}
 ),
 
 landings as (

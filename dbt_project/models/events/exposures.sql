@@ -1,10 +1,21 @@
-{{ config(indexes=[{'columns': ['tenant_id', 'experiment', 'unit_id']}]) }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_changed',
+    changed_by='received',
+    pre_hook="{{ note_superseded_landings('exposures') }}",
+    post_hook=[
+        "{{ indexed(['tenant_id', 'experiment', 'unit_id']) }}",
+        "{{ indexed(['tenant_id', 'unit_id']) }}",
+        "{{ indexed(['tenant_id', 'source']) }}",
+        "{{ indexed(['known_at']) }}"
+    ]
+) }}
 
 with
 
 received as (
     select * from {{ source('raw', 'assignments') }}
-    where {{ known() }}
+    where {{ known() }} and received_at > {{ changed_since('exposures') }}
 ),
 
 landings as (
@@ -48,6 +59,7 @@ logged as (
         type in ('exposure', 'exp.exposure.v1')
         and properties ->> 'experiment' is not null
         and properties ->> 'variant' is not null
+        and known_at > {{ changed_since('exposures') }}
 )
 
 select * from assigned

@@ -1,4 +1,13 @@
-{{ config(partition_key='experiment', indexes=[{'columns': ['tenant_id', 'experiment', 'unit_id']}]) }}
+{{ config(
+    partition_key='experiment',
+    incremental_strategy='replace_changed',
+    changed_by='units',
+    pre_hook="{{ note_changed_units('first_exposures') }}",
+    post_hook=[
+        "{{ indexed(['tenant_id', 'experiment', 'unit_id']) }}",
+        "{{ indexed(['tenant_id', 'experiment', 'first_exposed_at']) }}"
+    ]
+) }}
 
 with
 
@@ -36,6 +45,7 @@ exposures as (
     where
         exposures.exposed_at >= coalesce(declared.starts_on, '-infinity'::date)
         and exposures.exposed_at < coalesce(declared.ends_on + 1, 'infinity'::date)
+        and {{ is_of_changed_unit('first_exposures', 'exposures') }}
 ),
 
 units as (

@@ -1,4 +1,10 @@
-{{ config(partition_key='experiment', indexes=[{'columns': ['tenant_id', 'experiment', 'metric', 'unit_id']}]) }}
+{{ config(
+    partition_key='experiment',
+    incremental_strategy='replace_changed',
+    changed_by='units',
+    pre_hook="{{ note_changed_units('unit_metric_values', maturing=true) }}",
+    post_hook=["{{ indexed(['tenant_id', 'experiment', 'unit_id', 'metric']) }}"]
+) }}
 
 with
 

@@ -2,35 +2,9 @@
 
 with
 
-units as (
-    select * from {{ ref('first_exposures') }}
-    where is_eligible and {{ in_partition('experiment') }}
-),
-
-metrics as (
-    select * from {{ source('experiments', 'metric_definitions') }}
-    where {{ in_partition('experiment') }}
-),
-
--- Every eligible unit once per metric, so that a unit without any event is there too.
+-- A unit without any event is there too.
 unit_metrics as (
-    select
-        metrics.*,
-        units.unit_id,
-        units.variant,
-        units.first_exposed_at,
-        units.first_exposed_at + metrics.from_days * interval '1 day' as counts_from,
-        units.first_exposed_at + coalesce(metrics.to_days, 36500) * interval '1 day' as counts_until,
-        units.first_exposed_at - metrics.lookback_days * interval '1 day' as looks_back_to,
-        least(
-            units.first_exposed_at + coalesce(metrics.to_days, 36500) * interval '1 day',
-            {{ text_literal(var('known_at')) }}::timestamptz
-        ) as seen_until
-    from units
-    inner join metrics
-        on
-            units.tenant_id = metrics.tenant_id
-            and units.experiment = metrics.experiment
+    {{ units_by_metric('unit_metric_values') }}
 ),
 
 measured as (
