@@ -35,11 +35,18 @@ def _ingest(report: Callable[[str], object]) -> Sequence[Figure]:
     return ingest(report)
 
 
+def _analysis(report: Callable[[str], object]) -> Sequence[Figure]:
+    from benchmarks.analysis import analysis
+
+    return analysis(report)
+
+
 BENCHMARKS: Mapping[str, Callable[[Callable[[str], object]], Sequence[Figure]]] = {
     "spine": _spine,
     "coverage": _coverage,
     "assign": _assign,
     "ingest": _ingest,
+    "analysis": _analysis,
     "serve": _serve,
 }
 

@@ -64,11 +64,12 @@ SCHEMA = {
 )
 def metric_definitions(context: dg.AssetExecutionContext, postgres: PostgresResource) -> dg.MaterializeResult:
     experiment = declared.experiment(postgres, context.partition_key)
-    frame = pl.DataFrame(list(_rows(experiment)), schema=SCHEMA)
+    frame = pl.DataFrame(list(rows_of(experiment)), schema=SCHEMA)
     return publish(context, postgres, frame, unit="experiment")
 
 
-def _rows(experiment: ExperimentDeclaration) -> Iterator[dict[str, Any]]:
+def rows_of(experiment: ExperimentDeclaration) -> Iterator[dict[str, Any]]:
+    """One row a metric, as in SCHEMA."""
     for position, metric in enumerate(experiment.metrics, start=1):
         yield {
             "metric": metric.key,

@@ -19,11 +19,12 @@
 
 {# In a model: only units that changed. They are noted once, before the model's SQL, so that what is deleted and what is put
    in its place are rows of the same units, whatever arrives meanwhile. #}
-{% macro is_of_changed_unit(name, rows) -%}
+{% macro is_of_changed_unit(name, rows='') -%}
+    {%- set of = rows ~ '.' if rows else '' -%}
     {% if is_anew(name) | trim -%}
         true
     {%- else -%}
-        ({{ rows }}.tenant_id, {{ rows }}.unit_id) in (select noted.tenant_id, noted.unit_id from changed_units as noted)
+        ({{ of }}tenant_id, {{ of }}unit_id) in (select noted.tenant_id, noted.unit_id from changed_units as noted)
     {%- endif %}
 {%- endmacro %}
 

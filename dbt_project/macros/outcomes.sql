@@ -92,3 +92,13 @@
 {% macro days_between(from_moment, until_moment) -%}
     (extract(epoch from {{ until_moment }} - {{ from_moment }}) / 86400)
 {%- endmacro %}
+
+{# Whether a metric has a value at the end of each day: a mean over units or a ratio of two. A bound that is a quantile of all
+   units would move them all every day, and a time that is still running changes every day. #}
+{% macro has_days(metrics) -%}
+    (
+        {{ metrics }}.type in ('conversion', 'count', 'sum', 'mean', 'ratio', 'retention', 'funnel')
+        and {{ metrics }}.lowest_quantile is null
+        and {{ metrics }}.highest_quantile is null
+    )
+{%- endmacro %}

@@ -1,4 +1,4 @@
-"""A small world whose records arrive one after the other, and whose tables are kept up to date by what changed or made anew."""
+"""A small world whose records arrive one after the other; tables are kept up to date by what changed, or made anew."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from typing import Any
 
 import polars as pl
 
-from assets.experiments.metric_definitions import SCHEMA, _rows
+from assets.experiments.metric_definitions import SCHEMA, rows_of
 from assets.increments import Increment, increment_of
 from causeway.declarations.experiment import ExperimentDeclaration
 from resources.connection import connect
 from resources.dbt import DbtResource, manifest
 from resources.postgres_client import PostgresClient, PostgresTransaction, content_version
 from resources.registry import register
+from resources.settings import DatabaseAddress
 
 TENANT, EXPERIMENT = "acme", "trial"
 PARTITION = f"{TENANT}|{EXPERIMENT}"
@@ -58,6 +59,17 @@ class World:
         self.numbers = count()
         self.landed: dict[str, int] = {}
 
+    def forget(self) -> None:
+        """Begin again: nothing was received, and nobody knows how far the tables were made that are there."""
+        self.now = START
+        self.landed = {}
+        with connect(self._administrator(), autocommit=True) as admin:
+            admin.execute("SET session_replication_role = replica")
+            admin.execute(
+                "TRUNCATE raw.events, raw.assignments, raw.event_keys, raw.assignment_keys, raw.landings, raw.erasures,"
+                " ops.table_states, ops.changed_days"
+            )
+
     def declare(self, metrics: Sequence[dict[str, Any]] = METRICS, **more: Any) -> None:
         """Put the experiment's declaration in force, and what an asset makes of its metrics."""
         declaration = ExperimentDeclaration.model_validate(
@@ -72,7 +84,7 @@ class World:
                 **more,
             }
         )
-        frame = pl.DataFrame(list(_rows(declaration)), schema=SCHEMA).with_columns(provenance_id=pl.lit("p"))
+        frame = pl.DataFrame(list(rows_of(declaration)), schema=SCHEMA).with_columns(provenance_id=pl.lit("p"))
         with self.client.transaction() as transaction:
             register(transaction, declaration, Path("trial.yaml"))
             transaction.replace_partition("experiments.metric_definitions", frame, KEYS)
@@ -104,7 +116,8 @@ class World:
             self.arrive(**row, landing=landing)
         self.client.execute(
             "INSERT INTO raw.landings (tenant_id, landing_id, source, mode, content_hash, accepted, events,"
-            " assignments, quarantined, duplicates, received_at) VALUES (%s, %s, %s, 'snapshot', %s, %s, 0, 0, 0, 0, %s)",
+            " assignments, quarantined, duplicates, received_at)"
+            " VALUES (%s, %s, %s, 'snapshot', %s, %s, 0, 0, 0, 0, %s)",
             (TENANT, landing, source, landing, accepted, self.now),
         )
 
@@ -112,10 +125,15 @@ class World:
         """The world's clock is not the server's, so the erasure is dated back."""
         self.now += timedelta(hours=1)
         self.client.execute("SELECT raw.erase_unit(%s, %s, 'asked', 'test')", (TENANT, unit))
-        settings = self.client.settings
-        with connect(settings.admin_address(settings.database_name), autocommit=True) as admin:
+        with connect(self._administrator(), autocommit=True) as admin:
             admin.execute("SET session_replication_role = replica")
-            admin.execute("UPDATE raw.erasures SET erased_at = %s WHERE erased_at > now() - interval '1 hour'", (self.now,))
+            admin.execute(
+                "UPDATE raw.erasures SET erased_at = %s WHERE erased_at > now() - interval '1 hour'", (self.now,)
+            )
+
+    def _administrator(self) -> DatabaseAddress:
+        settings = self.client.settings
+        return settings.admin_address(settings.database_name)
 
     def increment(self, models: Sequence[str], partition: str) -> Increment:
         """What would be made again now."""
@@ -161,7 +179,9 @@ class World:
                 rows = [
                     set(each.fetch_all(f"SELECT made::text FROM {each.table(table)} AS made")) for each in (kept, anew)
                 ]
-                state = kept.fetch_one("SELECT row_count, hash_sum::text FROM ops.table_states WHERE relation = %s", (table,))
+                state = kept.fetch_one(
+                    "SELECT row_count, hash_sum::text FROM ops.table_states WHERE relation = %s", (table,)
+                )
                 version = kept.content_hash(table)
                 maintained = content_version(kept.columns(table, ["provenance_id"]), *state) if state else version
                 if rows[0] != rows[1] or len({version, maintained, anew.content_hash(table)}) > 1:

@@ -11,13 +11,13 @@
 with
 
 events as (
-    select * from {{ ref('events') }} as made
-    where {{ is_of_changed_unit('assignment_contexts', 'made') }}
+    select * from {{ ref('events') }}
+    where {{ is_of_changed_unit('assignment_contexts') }}
 ),
 
 assignments as (
-    select * from {{ ref('exposures') }} as made
-    where kind = 'assignment' and {{ is_of_changed_unit('assignment_contexts', 'made') }}
+    select * from {{ ref('exposures') }}
+    where kind = 'assignment' and {{ is_of_changed_unit('assignment_contexts') }}
 ),
 
 -- What was known to hold when the event happened: nothing that was decided after it, however near.

@@ -17,19 +17,47 @@ variants as (
     where {{ in_partition('experiment') }}
 ),
 
--- Exact decimals: the sums do not depend on the order in which rows are read, so a partition made again is the same to the bit.
-sums as (
+-- Exact decimals: the sums do not depend on the order in which rows are read, so a partition made again is the same to the bit,
+-- and what the days added is what the units' values add up to.
+sums_of_days as (
     select
         tenant_id,
         experiment,
         metric,
         variant,
-        count(value) as n,
-        count(*) filter (where status = 'missing') as n_missing,
-        sum(value) as sum_y,
-        sum(value * value) as sum_yy
-    from unit_values
+        sum(n)::bigint as n,
+        sum(n_missing)::bigint as n_missing,
+        sum(sum_y) as sum_y,
+        sum(sum_yy) as sum_yy
+    from {{ ref('daily_statistics') }}
+    where {{ in_partition('experiment') }} and segment is null
     group by tenant_id, experiment, metric, variant
+),
+
+sums_of_units as (
+    select
+        unit_values.tenant_id,
+        unit_values.experiment,
+        unit_values.metric,
+        unit_values.variant,
+        count(unit_values.value) as n,
+        count(*) filter (where unit_values.status = 'missing') as n_missing,
+        sum(unit_values.value) as sum_y,
+        sum(unit_values.value * unit_values.value) as sum_yy
+    from unit_values
+    inner join metrics
+        on
+            unit_values.tenant_id = metrics.tenant_id
+            and unit_values.experiment = metrics.experiment
+            and unit_values.metric = metrics.metric
+    where not {{ has_days('metrics') }}
+    group by unit_values.tenant_id, unit_values.experiment, unit_values.metric, unit_values.variant
+),
+
+sums as (
+    select * from sums_of_days
+    union all
+    select * from sums_of_units
 )
 
 select

@@ -16,38 +16,33 @@ all_unit_metrics as (
     {{ units_by_metric('unit_metric_days') }}
 ),
 
--- A bound that is a quantile of all units moves them all every day, and a time that is still running changes every day.
 unit_metrics as (
     select
-        *,
-        ((counts_until - interval '1 microsecond') at time zone 'UTC')::date as matures_on
+        all_unit_metrics.*,
+        ((all_unit_metrics.counts_until - interval '1 microsecond') at time zone 'UTC')::date as matures_on
     from all_unit_metrics
-    where
-        type in ('conversion', 'count', 'sum', 'mean', 'ratio', 'retention', 'funnel')
-        and lowest_quantile is null
-        and highest_quantile is null
+    where {{ has_days('all_unit_metrics') }}
 ),
 
 -- What happened to a unit on each day on which its value may have become another.
 days as (
     select
         unit_metrics.*,
-        coalesce(earlier.value, case when unit_metrics.absent_is_zero then 0::numeric end) as pre_value,
+        coalesce(
+            case
+                when unit_metrics.type in ('conversion', 'retention') then earlier.converted
+                when unit_metrics.type = 'count' then nullif(earlier.n, 0)
+                when unit_metrics.type in ('sum', 'ratio') then earlier.total
+                when unit_metrics.type = 'mean' then earlier.mean
+            end,
+            case when unit_metrics.absent_is_zero then 0::numeric end
+        ) as pre_value,
         happened.*
     from unit_metrics
     {{ join_sums(
-        'sums', 'unit_metrics', 'unit_metrics.event', 'unit_metrics.property', 'unit_metrics.filter',
+        'earlier', 'unit_metrics', 'unit_metrics.event', 'unit_metrics.property', 'unit_metrics.filter',
         'unit_metrics.looks_back_to', 'unit_metrics.first_exposed_at', 'unit_metrics.lookback_days is not null'
     ) }}
-    cross join lateral (
-        select
-            case
-                when unit_metrics.type in ('conversion', 'retention') then sums.converted
-                when unit_metrics.type = 'count' then nullif(sums.n, 0)
-                when unit_metrics.type in ('sum', 'ratio') then sums.total
-                when unit_metrics.type = 'mean' then sums.mean
-            end as value
-    ) as earlier
     {{ join_funnel('funnels', 'unit_metrics', 'unit_metrics.steps', 'unit_metrics.counts_from', 'unit_metrics.counts_until') }}
     cross join lateral (
         select
@@ -65,24 +60,24 @@ days as (
                 case when unit_metrics.type = 'funnel' then 0::numeric end as completed
             union all
             select
-                funnels.completed_at,
-                null,
-                null,
+                funnels.completed_at as at,
+                null::numeric as value,
+                null::numeric as divisor,
                 funnels.completed
             where unit_metrics.type = 'funnel' and funnels.completed_at is not null
             union all
             select
-                unit_metrics.counts_until - interval '1 microsecond',
-                null,
-                null,
-                null
+                unit_metrics.counts_until - interval '1 microsecond' as at,
+                null::numeric as value,
+                null::numeric as divisor,
+                null::numeric as completed
             where unit_metrics.type = 'retention' and unit_metrics.counts_until <= {{ known_until() }}
             union all
             select
-                read.occurred_at,
+                read.occurred_at as at,
                 read.value,
-                null,
-                null
+                null::numeric as divisor,
+                null::numeric as completed
             from (
                 {{ unit_events(
                     'unit_metrics', 'unit_metrics.event', 'unit_metrics.property', 'unit_metrics.filter',
@@ -91,10 +86,10 @@ days as (
             ) as read
             union all
             select
-                read.occurred_at,
-                null,
-                read.value,
-                null
+                read.occurred_at as at,
+                null::numeric as value,
+                read.value as divisor,
+                null::numeric as completed
             from (
                 {{ unit_events(
                     'unit_metrics', 'unit_metrics.denominator_event', 'unit_metrics.denominator_property',
@@ -102,7 +97,7 @@ days as (
                 ) }} and unit_metrics.type = 'ratio'
             ) as read
         ) as moments
-        group by 1
+        group by (moments.at at time zone 'UTC')::date
     ) as happened
 ),
 
