@@ -7,7 +7,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, dbt_assets
 from dagster_dbt.asset_utils import get_asset_check_key_for_test
 
-from assets.increments import Increment, increment_of, version_and_rows
+from assets.increments import ANEW, Increment, increment_of, version_and_rows
 from assets.partitions import split
 from assets.publication import cut_off, new_provenance_id, record
 from resources.dbt import DbtResource, NodeOutcome, manifest
@@ -95,6 +95,7 @@ def stage_models(
                 node=parsed["nodes"][unique_id],
                 outcome=made[unique_id],
                 known_at=known_at,
+                changed_since=increment.changed_since.get(parsed["nodes"][unique_id]["name"], ANEW),
             )
         for outcome in outcomes:
             check = outcome.is_test and get_asset_check_key_for_test(parsed, translator, outcome.unique_id, None)
@@ -123,6 +124,7 @@ def _materialised(
     node: Mapping[str, Any],
     outcome: NodeOutcome,
     known_at: Any,
+    changed_since: str,
 ) -> dg.MaterializeResult:
     key = dg.AssetKey([stage, node["name"]])
     table = f"{stage}.{node['name']}"
@@ -157,6 +159,8 @@ def _materialised(
                 ]
             ),
             "known_at": str(known_at),
+            # What arrived up to then was in it already; -infinity: it was made anew.
+            "changed_since": changed_since,
             "provenance_id": provenance_id,
             "seconds_in_dbt": outcome.seconds,
         },

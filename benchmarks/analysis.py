@@ -36,7 +36,7 @@ from resources.settings import DATABASE_URL, HOME, Settings
 TENANT, EXPERIMENT = "bench", "shop"
 PARTITION = f"{TENANT}|{EXPERIMENT}"
 HISTORIES, REPEATS = (1, 10, 60), 3
-NEW_UNITS, EVENTS_A_UNIT, DAYS_ACTIVE = 2_500, 6, 3
+NEW_UNITS, EVENTS_A_UNIT, DAYS_ACTIVE = 1_000, 6, 3
 MOST = 1.25
 FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 OF_EVENTS = ("unit_changes", "events", "exposures", "assignment_contexts", "quarantine_counts")

@@ -215,6 +215,12 @@
     {%- endif -%}
 {%- endmacro %}
 
+{# What comes next is planned from this table's statistics; the server's own analysis would come too late after all of it has
+   been written, and is enough for a little more. #}
+{% macro analyzed(relation) -%}
+    {% if is_anew(relation.identifier) | trim %}analyze {{ relation }}{% endif %}
+{%- endmacro %}
+
 {# dbt makes indexes with a table; this makes those that a table from before lacks. #}
 {% macro indexed(columns, unique=false) -%}
     create {{ 'unique ' if unique }}index if not exists {{ adapter.quote(this.identifier ~ '_' ~ columns | join('_') ~ '_idx') }}

@@ -12,7 +12,8 @@ landings as (
     {{ landings_and_what_superseded_them() }}
 ),
 
-received as (
+-- Read twice, each time a few rows by an index.
+received as not materialized (
     select
         tenant_id,
         unit_id,
@@ -53,7 +54,9 @@ changes as (
         on
             landings.tenant_id = received.tenant_id
             and landings.landing_id = received.landing_id
-    where landings.superseded_at > {{ changed_since('unit_changes') }}
+    where
+        landings.superseded_at > {{ changed_since('unit_changes') }}
+        and received.landing_id is not null
     union all
     -- Its records are gone, whatever the cut-off.
     select
