@@ -135,6 +135,29 @@ class TestDays:
         assert of_days == of_units
 
 
+def test_segments_add_up_to_everybody(begun: World) -> None:
+    """The plan of u0 and u1 is known, that of the others is not: they are in no segment."""
+    for unit, plan in (("u0", "free"), ("u1", "paid")):
+        begun.arrive("events", unit, day(-4), type="profile", properties={"plan": plan})
+    begun.declare(segments=["plan"])
+    begun.refresh()
+    DbtResource().build(
+        ["features.unit_covariates", "features.daily_segment_statistics"],
+        known_at=str(begun.now),
+        partition=PARTITION,
+    )
+    rows = begun.client.fetch_all(
+        "SELECT segment, variant, day - date '2026-03-01', units, n, sum_y FROM features.daily_segment_statistics"
+        " WHERE metric = 'revenue' ORDER BY segment, day"
+    )
+    assert rows == [
+        ("plan=free", "off", -3, 1, 1, 0),
+        ("plan=free", "off", -2, 0, 0, 10),
+        ("plan=paid", "on", -3, 1, 1, 0),
+        ("plan=paid", "on", -2, 0, 0, 11),
+    ]
+
+
 def made_anew(world: World) -> set[str]:
     since = {**world.increment(OF_EVENTS, "").changed_since, **world.increment(OF_EXPERIMENTS, PARTITION).changed_since}
     return {name for name, moment in since.items() if moment == "-infinity"}
