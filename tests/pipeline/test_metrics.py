@@ -126,6 +126,8 @@ def make(house: House, *estimates: str) -> None:
                 "first_exposures",
                 "metric_definitions",
                 "unit_metric_values",
+                "unit_metric_days",
+                "daily_statistics",
                 "sufficient_statistics",
                 "assignment_counts",
                 "health",
