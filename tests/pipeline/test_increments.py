@@ -193,6 +193,39 @@ class TestAnew:
         assert "unit_changes" in made_anew(begun)
 
 
+def test_every_kind_of_change_at_once_is_as_if_everything_were_made_anew(begun: World) -> None:
+    """Each of them alone would be seen: no two are of the same unit."""
+
+    def bought(unit: str, amount: int) -> dict[str, Any]:
+        return {
+            "table": "events", "unit": unit, "occurred_at": day(-1), "type": "buy", "properties": {"amount": amount}
+        }  # fmt: skip
+
+    for number in range(4, 12):
+        begun.arrive("assignments", f"u{number}", day(-3), experiment="trial", variant=("off", "on")[number % 2])
+    exposed = {"table": "assignments", "occurred_at": day(-3), "experiment": "trial", "variant": "on"}
+    begun.land("crm", [bought("u4", 1), bought("u5", 2), {**exposed, "unit": "landed"}, {**exposed, "unit": "again"}])
+    begun.arrive("events", "u11", day(-2), type="visit", properties={})
+    begun.arrive("events", "u9", day(-2), type="buy", properties={"amount": 4})
+    begun.refresh()
+    days_before = begun.client.fetch_one("SELECT count(*) FROM experiments.unit_metric_days WHERE metric = 'returned'")
+
+    begun.land("crm", [bought("u4", 3), {**exposed, "unit": "again"}])
+    begun.land("crm", [bought("u5", 99)], accepted=False)
+    begun.arrive("events", "u6", day(-2), type="buy", properties={"amount": "7.25"})
+    begun.arrive("assignments", "u7", day(-2), experiment="trial", variant="off")
+    begun.arrive("assignments", "u8", day(-20), experiment="trial", variant="off")
+    begun.erase("u9")
+    begun.arrive("events", "u10", day(-10), type="buy", properties={"amount": 5})
+    begun.now += timedelta(days=3)
+    begun.refresh()
+    assert begun.differences() == {}
+    units = begun.client.fetch_all("SELECT unit_id FROM experiments.first_exposures WHERE unit_id IN ('u9', 'landed')")
+    assert units == []
+    days_after = begun.client.fetch_one("SELECT count(*) FROM experiments.unit_metric_days WHERE metric = 'returned'")
+    assert days_before and days_after and days_after[0] > days_before[0], "time itself made values"
+
+
 class Arrivals(RuleBasedStateMachine):
     """Anything may arrive in any order, be said again, be restated or be erased."""
 
