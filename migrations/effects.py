@@ -49,6 +49,15 @@ def result_columns() -> list[sa.Column[Any]]:
         text("status", "ok, or why there is no number"),
         count("n", "units in the variant"),
         count("n_control", "units in the control"),
+        *number_columns(),
+        json("settings", "what was really done", default="{}"),
+        provenance_id(),
+    ]
+
+
+def number_columns() -> list[sa.Column[Any]]:
+    """The numbers of an effect."""
+    return [
         number("mean", "mean of the metric in the variant"),
         number("mean_control", "mean of the metric in the control"),
         number("effect", "mean difference, in units of the metric; null unless status is ok"),
@@ -59,19 +68,18 @@ def result_columns() -> list[sa.Column[Any]]:
         number("relative_effect", "effect divided by the control's mean; null if that is not defined"),
         number("relative_ci_low", "lower end of the confidence interval of relative_effect"),
         number("relative_ci_high", "upper end of the confidence interval of relative_effect"),
-        json("settings", "what was really done", default="{}"),
-        provenance_id(),
     ]
 
 
 def honest_status(table: str, *numbers: str) -> list[sa.CheckConstraint]:
     """Either the row is ok and has an effect, or it says why not and has no number that could be mistaken for
-    one.
+    one. Without ``numbers`` these are the numbers of an effect.
     """
+    none = f"num_nonnulls({', '.join(numbers or _NUMBERS)}) = 0"
     return [
         sa.CheckConstraint(f"status IN {STATUSES}", name=f"{table}_status"),
         sa.CheckConstraint(
-            f"CASE WHEN status = 'ok' THEN effect IS NOT NULL ELSE num_nonnulls({', '.join(numbers)}) = 0 END",
+            f"CASE WHEN status = 'ok' THEN effect IS NOT NULL ELSE {none} END",
             name=f"{table}_no_number_without_ok",
         ),
     ]
@@ -83,7 +91,7 @@ def create_effect_table(name: str, comment: str) -> None:
         f"estimates.{name}",
         *result_columns(),
         one_row_per(name, "tenant_id", "experiment", "metric", "segment", "variant", "control", "method"),
-        *honest_status(name, *_NUMBERS),
+        *honest_status(name),
         comment=comment,
         grain="one row per tenant, experiment, metric, segment, variant, control and method",
         pipeline=("SELECT", "INSERT", "DELETE"),
