@@ -15,13 +15,15 @@ from api.experiments import description, examples
 from api.experiments.merge_patch import merged
 from api.experiments.models import (
     Experiment,
+    ExperimentLooks,
     ExperimentPage,
     ExperimentResults,
+    LookFilter,
     Plan,
     RegisteredExperiment,
     ResultFilter,
 )
-from api.experiments.queries import experiment_of, metrics_used_by, page_of_experiments, results_of
+from api.experiments.queries import experiment_of, looks_of, metrics_used_by, page_of_experiments, results_of
 from api.experiments.registering import (
     Change,
     change,
@@ -176,6 +178,26 @@ async def get_experiment_results(
     return answer.response(request.headers)
 
 
+@router.get("/{key}/looks", response_model=ExperimentLooks, responses=examples.LOOKS)
+async def get_experiment_looks(
+    request: Request,
+    session: Reading,
+    answers: AnswersOfApp,
+    key: ExperimentKey,
+    chosen: Annotated[LookFilter, Query()],
+) -> Response:
+    """Every effect as it stood at the end of each day, with the interval that holds at all looks together.
+
+    The ETag changes with the body: send it back as If-None-Match to be told 304 while nothing has changed.
+    """
+
+    async def read() -> Answer:
+        return Answer.to(request, await looks_of(session, key, chosen.metric))
+
+    answer = await answers.read(Question.of(request.scope), read)
+    return answer.response(request.headers)
+
+
 @router.get("/{key}/report", response_class=HTMLResponse, responses=examples.REPORT)
 async def get_experiment_report(
     request: Request, session: Reading, answers: AnswersOfApp, key: ExperimentKey
@@ -188,8 +210,9 @@ async def get_experiment_report(
     async def read() -> Answer:
         experiment = await experiment_of(session, key)
         served = ExperimentResults.model_validate_json(await results_of(session, key, ResultFilter()))
+        looks = ExperimentLooks.model_validate_json(await looks_of(session, key))
         declared = await metrics_used_by(session, experiment)
-        page = await asyncio.to_thread(render, report_of(experiment, served, declared))
+        page = await asyncio.to_thread(render, report_of(experiment, served, declared, looks.looks))
         return Answer.to(request, page, "text/html")
 
     answer = await answers.read(Question.of(request.scope), read)

@@ -36,6 +36,8 @@ _RESULT: dict[str, Any] = {
     "variant": "mens",
     "control": "none",
     "method": "adjusted",
+    "interval": "fixed_horizon",
+    "is_headline": True,
     "status": "ok",
     "n": 21307,
     "n_control": 21306,
@@ -49,6 +51,10 @@ _RESULT: dict[str, Any] = {
     "relative_effect": 0.7212,
     "relative_ci_low": 0.644,
     "relative_ci_high": 0.7984,
+    "adjusted_p_value": 3.2e-113,
+    "is_significant": True,
+    "chance_to_beat": 1.0,
+    "expected_loss": 0.0,
     "reasons": [],
     "settings": {"covariates": ["recency", "history"], "confidence": 0.95},
     "provenance_id": "5f0c6e1c9a4b",
@@ -63,6 +69,10 @@ _UNDEFINED = (
     "relative_effect",
     "relative_ci_low",
     "relative_ci_high",
+    "adjusted_p_value",
+    "is_significant",
+    "chance_to_beat",
+    "expected_loss",
 )
 
 _SRM: dict[str, Any] = {
@@ -163,6 +173,18 @@ CHANGED: dict[int | str, dict[str, Any]] = {
 }
 RESULTS: dict[int | str, dict[str, Any]] = {
     **shown({"results": _RESULTS, "withheld": _WITHHELD}),
+    304: {"description": "Nothing has changed since the answer whose ETag was sent as If-None-Match."},
+}
+
+_OF_RESULTS_ALONE = ("segment", "is_headline", "adjusted_p_value", "is_significant", "chance_to_beat", "expected_loss")
+_LOOK: dict[str, Any] = {
+    **{name: value for name, value in _RESULT.items() if name not in {*_OF_RESULTS_ALONE, "reasons", "settings"}},
+    "day": "2024-01-08",
+    "interval": "always_valid",
+    "alpha": 0.05,
+}
+LOOKS: dict[int | str, dict[str, Any]] = {
+    **shown({"looks": {"experiment": "email_campaign", "looks": [_LOOK]}}),
     304: {"description": "Nothing has changed since the answer whose ETag was sent as If-None-Match."},
 }
 

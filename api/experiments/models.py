@@ -12,6 +12,11 @@ from api.problems import FieldError
 FilterText = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 Status = Literal["draft", "running", "paused", "stopped", "archived"]
+Interval = Literal["fixed_horizon", "always_valid", "group_sequential"]
+INTERVAL = (
+    "fixed_horizon: holds if it is read once, at the declared end; always_valid: at all looks together;"
+    " group_sequential: at the planned ones."
+)
 ResultStatus = Literal["ok", "no_units", "too_few_units", "zero_variance", "no_covariates", "not_estimable", "withheld"]
 
 
@@ -25,6 +30,14 @@ class ResultFilter(BaseModel):
         default=None, description='Only this segment, written "column=value"; empty: everybody.'
     )
     method: FilterText | None = Field(default=None, description="Only this method.")
+
+
+class LookFilter(BaseModel):
+    """Which looks are asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    metric: FilterText | None = Field(default=None, description="Only this metric.")
 
 
 class LifeCycleStep(BaseModel):
@@ -145,6 +158,8 @@ class Result(BaseModel):
     variant: str
     control: str
     method: str
+    interval: Interval = Field(description=INTERVAL)
+    is_headline: bool = Field(description="Whether the metric and variant are judged by this row.")
     status: ResultStatus
     n: int | None
     n_control: int | None
@@ -158,9 +173,62 @@ class Result(BaseModel):
     relative_effect: float | None = Field(description="Effect divided by the mean of control.")
     relative_ci_low: float | None
     relative_ci_high: float | None
+    adjusted_p_value: float | None = Field(
+        description="Of a headline: corrected for the family of primary and secondary metrics and the variants."
+    )
+    is_significant: bool | None = Field(
+        description="Of a headline: whether that is at most alpha; null of guardrails, which are no part of the family."
+    )
+    chance_to_beat: float | None = Field(
+        description="Of a headline: posterior probability that the variant is better than control."
+    )
+    expected_loss: float | None = Field(
+        description="Of a headline: posterior expected loss in units of the metric, were the variant shipped."
+    )
     reasons: list[Any]
     settings: dict[str, Any] = Field(description="What was really done.")
     provenance_id: str | None = Field(description="How the row was made: causeway reproduce <provenance_id>.")
+
+
+class Look(BaseModel):
+    """The effect of one variant on one metric as it stood at the end of a day.
+
+    Unless status is ok, the effect and everything that is derived from it is null.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    metric: str
+    metric_role: Literal["primary", "secondary", "guardrail"]
+    variant: str
+    control: str
+    day: date = Field(description="UTC day, up to whose end everything is in the effect.")
+    method: str
+    interval: Interval = Field(description=INTERVAL)
+    status: ResultStatus
+    n: int
+    n_control: int
+    mean: float | None
+    mean_control: float | None
+    effect: float | None
+    std_error: float | None
+    ci_low: float | None
+    ci_high: float | None
+    p_value: float | None
+    relative_effect: float | None
+    relative_ci_low: float | None
+    relative_ci_high: float | None
+    alpha: float | None = Field(description="Error rate of the interval over all looks together.")
+    provenance_id: str | None
+
+
+class ExperimentLooks(BaseModel):
+    """Every look at every effect of an experiment; none while a gate is closed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    experiment: str
+    looks: list[Look] = Field(description="By metric, variant and day.")
 
 
 class ExperimentResults(BaseModel):

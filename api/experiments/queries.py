@@ -145,9 +145,11 @@ RESULTS = as_tenant(
     shown as (
         select
             result.metric, result.metric_role, result.segment, result.variant, result.control, result.method,
-            result.status, result.n, result.n_control, result.mean, result.mean_control,
+            result.interval, result.is_headline, result.status,
+            result.n, result.n_control, result.mean, result.mean_control,
             result.effect, result.std_error, result.ci_low, result.ci_high, result.p_value,
             result.relative_effect, result.relative_ci_low, result.relative_ci_high,
+            result.adjusted_p_value, result.is_significant, result.chance_to_beat, result.expected_loss,
             coalesce(result.reasons, '[]') as reasons, coalesce(result.settings, '{}') as settings,
             result.provenance_id
         from serving.experiment_results as result
@@ -158,7 +160,7 @@ RESULTS = as_tenant(
             and (result.status = 'withheld' or not gate.is_closed)
         order by
             result.metric_role <> 'primary', result.position, result.segment nulls first, result.variant,
-            result.method
+            result.method, result.interval
     ),
     results as (
         select
@@ -215,6 +217,47 @@ RESULTS = as_tenant(
 )
 
 
+# While a gate is closed there is none, whatever the table says.
+LOOKS = as_tenant(
+    """
+    select json_build_object(
+        'experiment', declared.key,
+        'looks', coalesce(
+            (
+                select
+                    json_agg(
+                        to_jsonb(shown) - 'position'
+                        order by shown.metric_role <> 'primary', shown.position, shown.variant, shown.day
+                    )
+                from (
+                    select
+                        metric, metric_role, position, variant, control, day, method, interval, status, n, n_control,
+                        mean, mean_control, effect, std_error, ci_low, ci_high, p_value,
+                        relative_effect, relative_ci_low, relative_ci_high,
+                        (settings ->> 'alpha')::double precision as alpha, provenance_id
+                    from serving.experiment_daily_looks
+                    where
+                        tenant_id = $1
+                        and experiment = $2
+                        and ($3::text is null or metric = $3)
+                        and not exists (
+                            select from serving.experiment_health as health
+                            where
+                                health.tenant_id = $1
+                                and health.experiment = $2
+                                and health.blocking
+                                and health.passed is not true
+                        )
+                ) as shown
+            ),
+            '[]'
+        )
+    )::text as body
+    from registry.experiments as declared
+    where declared.tenant_id = $1 and declared.key = $2
+    """
+)
+
 METRICS = as_tenant(
     """
     select coalesce(json_object_agg(key, declaration), '{}')::text as body
@@ -246,6 +289,14 @@ async def experiment_of(session: ReadSession, key: str) -> Experiment:
 async def results_of(session: ReadSession, key: str, chosen: ResultFilter) -> str:
     """The served results of the experiment ``key``, as JSON; Problem 404 if the tenant declared none such."""
     text: str | None = await session.fetch_value(RESULTS, key, chosen.metric, chosen.segment, chosen.method)
+    if text is None:
+        raise not_found("experiment", key)
+    return text
+
+
+async def looks_of(session: ReadSession, key: str, metric: str | None = None) -> str:
+    """The served looks at the experiment ``key``, as JSON; Problem 404 if the tenant declared none such."""
+    text: str | None = await session.fetch_value(LOOKS, key, metric)
     if text is None:
         raise not_found("experiment", key)
     return text

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
-from api.experiments.models import Experiment, ExperimentResults, HealthCheck, Result
+from api.experiments.models import Experiment, ExperimentResults, HealthCheck, Look, Result
 from causeway.report.experiment_report import (
     ExperimentReport,
     ReportArm,
     ReportDecision,
     ReportEffect,
     ReportGate,
+    ReportLook,
+    ReportLooks,
     ReportMetric,
+    ReportPosterior,
     ReportProvenance,
     ReportResult,
 )
 
 
 def report_of(
-    experiment: Experiment, served: ExperimentResults, declared: Mapping[str, Mapping[str, Any]]
+    experiment: Experiment,
+    served: ExperimentResults,
+    declared: Mapping[str, Mapping[str, Any]],
+    looks: Sequence[Look] = (),
 ) -> ExperimentReport:
     """What is known of an experiment as a report; ``declared`` are the metrics that it uses by name.
 
@@ -46,6 +53,9 @@ def report_of(
             for name, check in served.health.items()
         ),
         results=tuple(_result(result) for result in served.results),
+        looks=tuple(_looks(looks, served.results)),
+        posteriors=tuple(_posterior(result) for result in served.results if _has_posterior(result)),
+        multiple_testing=_family(experiment),
         provenance=ReportProvenance(
             computed_at=experiment.computed_at,
             declaration_hash=experiment.declaration_hash,
@@ -98,25 +108,64 @@ def _decision(experiment: Experiment, served: ExperimentResults) -> ReportDecisi
             return ReportDecision()
 
 
-def _result(result: Result) -> ReportResult:
-    is_ok = result.status == "ok"
+def _looks(looks: Sequence[Look], results: Sequence[Result]) -> Iterator[ReportLooks]:
+    """The looks at each effect, with the headline's method beside the last one where that may be read as it is."""
+    judged = {(each.metric, each.variant): each for each in results if each.is_headline}
+    for (metric, variant), days in groupby(looks, key=lambda look: (look.metric, look.variant)):
+        of_pair = list(days)
+        headline, last = judged.get((metric, variant)), of_pair[-1]
+        yield ReportLooks(
+            metric,
+            variant,
+            last.control,
+            last.interval,
+            tuple(ReportLook(look.day, _effect(look)) for look in of_pair),
+            fixed_method=headline.method if headline is not None and headline.interval == "fixed_horizon" else None,
+            confidence=1 - (last.alpha or 0.05),
+        )
+
+
+def _has_posterior(result: Result) -> bool:
+    return result.is_headline and result.chance_to_beat is not None
+
+
+def _posterior(result: Result) -> ReportPosterior:
+    return ReportPosterior(result.metric, result.variant, "ok", result.chance_to_beat, result.expected_loss)
+
+
+def _family(experiment: Experiment) -> str:
+    """How p-values are adjusted, in words."""
+    correction = str(experiment.declaration.get("analysis", {}).get("correction", "holm")).replace("_", "-")
+    if correction == "none":
+        return "not adjusted for the number of metrics and variants, as declared"
+    return f"{correction} over the primary and secondary metrics and the variants"
+
+
+def _effect(row: Result | Look) -> ReportEffect:
+    """The numbers of a row that is ok, and the counts of any other."""
     numbers = {
-        name: getattr(result, name)
+        name: getattr(row, name)
         for name in (
             "mean", "mean_control", "effect", "ci_low", "ci_high", "p_value", "relative_effect",
             "relative_ci_low", "relative_ci_high",
         )
     }  # fmt: skip
-    effect = ReportEffect(result.status, result.n or 0, result.n_control or 0, **(numbers if is_ok else {}))
+    return ReportEffect(row.status, row.n or 0, row.n_control or 0, **(numbers if row.status == "ok" else {}))
+
+
+def _result(result: Result) -> ReportResult:
     alpha = result.settings.get("alpha")
     return ReportResult(
         result.metric,
         result.variant,
         result.control,
         result.method,
-        effect,
+        _effect(result),
         result.segment,
+        adjusted_p_value=result.adjusted_p_value,
         confidence=1 - alpha if isinstance(alpha, float) else 0.95,
         reasons=tuple(str(reason) for reason in result.reasons),
         provenance_id=result.provenance_id,
+        interval=result.interval,
+        is_headline=result.is_headline,
     )

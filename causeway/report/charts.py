@@ -24,7 +24,7 @@ from causeway.report.experiment_report import (
     ReportResult,
 )
 from causeway.report.numbers import level, percent, whole
-from causeway.report.words import half_width, kind_of, said, scale_of, status_in_words
+from causeway.report.words import half_width, kind_of, method_in_words, said, scale_of, status_in_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def forest_of(report: ExperimentReport, metric: ReportMetric, chart_id: str, *, 
     results = [each for each in report.results if each.metric == metric.key and (each.segment is not None) == segments]
     if not results:
         return None
-    several = len({result.method for result in results}) > 1
+    several = len({method_in_words(result) for result in results}) > 1
     arms = len({result.variant for result in results}) > 1
     rows = [_row(result, metric, with_method=several, with_variant=arms or not segments) for result in results]
     scale = scale_of(metric)
@@ -108,7 +108,7 @@ def _row(result: ReportResult, metric: ReportMetric, *, with_method: bool, with_
     parts = [
         result.segment or "",
         result.variant if with_variant else "",
-        said(result.method) if with_method else "",
+        method_in_words(result) if with_method else "",
     ]
     label = " · ".join(part for part in parts if part)
     effect = result.effect

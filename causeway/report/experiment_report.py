@@ -124,7 +124,8 @@ class ReportEffect:
 class ReportResult:
     """One comparison by one method, of everybody or, with `segment` ("column=value"), of some.
 
-    adjusted_p_value: corrected for the family of tests that the report's `multiple_testing` names.
+    adjusted_p_value: corrected for the family of tests that the report's `multiple_testing` names. interval: how it
+    allows for looks. is_headline: whether the metric and variant are judged by it; without one, methods have an order.
     """
 
     metric: str
@@ -137,6 +138,8 @@ class ReportResult:
     confidence: float = 0.95
     reasons: tuple[str, ...] = ()
     provenance_id: str | None = None
+    interval: Literal["fixed_horizon", "always_valid", "group_sequential"] = "fixed_horizon"
+    is_headline: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from causeway.report.words import (
     half_width,
     kind_of,
     lead_of,
+    method_in_words,
     said,
     scale_of,
     status_in_words,
@@ -210,7 +211,7 @@ def _row(result: ReportResult, metric: ReportMetric) -> Row:
     about = (
         result.variant,
         result.segment or "",
-        said(result.method),
+        method_in_words(result),
         f"{whole(effect.n)} / {whole(effect.n_control)}",
     )
     if effect.status != "ok" or effect.effect is None or effect.ci_low is None or effect.ci_high is None:
@@ -269,7 +270,7 @@ def _missing(report: ExperimentReport) -> list[tuple[str, str]]:
         if result.reasons:
             why = f"{why}: {'; '.join(result.reasons)}"
         where = f", {result.segment}" if result.segment else ""
-        what = f"{result.metric}, {result.variant}{where} ({said(result.method)})"
+        what = f"{result.metric}, {result.variant}{where} ({method_in_words(result)})"
         concerned.setdefault(why, {})[what] = None
     return [(why, "; ".join(what)) for why, what in concerned.items()]
 

@@ -18,7 +18,7 @@ KINDS = {"good": "better", "bad": "worse", "open": "not separated from zero"}
 LONGEST_UNIT = 12
 """Letters of a unit beside a number; a cell of a table does not break them."""
 
-_PRIMARY_METHODS = ("adjusted", "difference_in_means")
+_PRIMARY_METHODS = ("adjusted", "cuped", "difference_in_means")
 
 
 def said(identifier: str) -> str:
@@ -28,6 +28,12 @@ def said(identifier: str) -> str:
     'difference in means'
     """
     return identifier.replace("_", " ")
+
+
+def method_in_words(result: ReportResult) -> str:
+    """The method, and when its interval may be read if that is not only once, at the end."""
+    allowance = {"always_valid": ", at any look", "group_sequential": ", at planned looks"}
+    return said(result.method) + allowance.get(result.interval, "")
 
 
 def status_in_words(status: str) -> str:
@@ -100,15 +106,16 @@ def lead_of(report: ExperimentReport) -> tuple[str, ...]:
 
 
 def _headline_results(report: ExperimentReport, metric: str) -> list[ReportResult]:
-    """Of each variant one result of everybody: the adjusted one where it is there and ok, as decisions take it."""
+    """Of each variant one result of everybody: the one that it is judged by, else the most precise that is ok."""
     by_variant: dict[str, list[ReportResult]] = {}
     for result in report.results:
-        if result.metric == metric and result.segment is None:
+        if result.metric == metric and result.segment is None and result.method != "contrast":
             by_variant.setdefault(result.variant, []).append(result)
 
-    def rank(result: ReportResult) -> tuple[bool, int]:
+    def rank(result: ReportResult) -> tuple[bool, bool, int]:
         known = result.method in _PRIMARY_METHODS
         return (
+            not result.is_headline,
             result.effect.status != "ok",
             _PRIMARY_METHODS.index(result.method) if known else len(_PRIMARY_METHODS),
         )

@@ -151,6 +151,8 @@ class World:
                     variant="on",
                     control="off",
                     method=method,
+                    interval="fixed_horizon",
+                    is_headline=segment is None,
                     status="ok" if gates_passed else "withheld",
                     n=1100,
                     n_control=900,

@@ -29,6 +29,7 @@ from resources.mlflow import MlflowResource
 from resources.postgres_client import PostgresClient
 from resources.registry import register_folder
 from resources.settings import DATABASE_NAME, DATABASE_URL, HOME, Settings
+from tests.pipeline.shoppers import LOOKED_AT, shoppers
 
 Rows = list[dict[str, Any]]
 
@@ -88,16 +89,17 @@ class House:
         """The served results of one experiment."""
         return self.rows(
             "SELECT * FROM serving.experiment_results WHERE tenant_id || '|' || experiment = %s"
-            " ORDER BY position, segment NULLS FIRST, variant, method",
+            " ORDER BY position, segment NULLS FIRST, variant, method, interval",
             partition,
         )
 
     def served_one(self, partition: str, metric: str, method: str, variant: str = "on") -> dict[str, Any]:
-        """The served effect on everybody."""
+        """The served effect on everybody, with its fixed-horizon interval."""
+        wanted = (metric, method, variant, None, "fixed_horizon")
         (row,) = (
             row
             for row in self.served(partition)
-            if (row["metric"], row["method"], row["variant"], row["segment"]) == (metric, method, variant, None)
+            if (row["metric"], row["method"], row["variant"], row["segment"], row["interval"]) == wanted
         )
         return row
 
@@ -354,6 +356,29 @@ def world_in_time(house: House) -> None:
     )
 
 
+def world_looked_at_daily(house: House) -> None:
+    """Tenant initech: 1,200 shoppers in two experiments that read the same events, one looked at every day and one at
+    three planned moments."""
+    house.write("shoppers.ndjson", "".join(json.dumps(each) + "\n" for each in shoppers()))
+    house.declare("source", "initech_events", tenant="initech", file="shoppers.ndjson", mode="snapshot")
+    house.declare(
+        "experiment",
+        "looked_at",
+        **LOOKED_AT,
+        analysis={
+            "sequential": {"planned_units": 2000},
+            "prior": {"mean": 0.0, "sd": 0.2},
+            "contrasts": {"dose": {"high": 1, "low": -1}, "any": {"high": 0.5, "low": 0.5, "off": -1}},
+        },
+    )
+    house.declare(
+        "experiment",
+        "planned_looks",
+        **LOOKED_AT,
+        analysis={"sequential": {"method": "group_sequential", "planned_units": 1200, "looks": 3}},
+    )
+
+
 def world_with_a_question(house: House) -> None:
     """An observational study of 300 people: the treated are older, and treatment adds 2 to the outcome."""
     dice = random.Random(11)
@@ -390,5 +415,6 @@ WORLDS: tuple[Callable[[House], None], ...] = (
     world_with_unreadable_rows,
     world_that_is_refused,
     world_in_time,
+    world_looked_at_daily,
     world_with_a_question,
 )

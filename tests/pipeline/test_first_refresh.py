@@ -24,6 +24,9 @@ PYTHON_TABLES = {
     "estimates.difference_in_means": "experiment",
     "estimates.adjusted_effects": "experiment",
     "estimates.segment_effects": "experiment",
+    "estimates.daily_looks": "experiment",
+    "estimates.headline_effects": "experiment",
+    "estimates.contrast_effects": "experiment",
     "estimates.study_effects": "study",
     "decisions.experiment_decisions": "experiment",
 }

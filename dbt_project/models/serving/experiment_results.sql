@@ -30,24 +30,86 @@ estimates as (
     union all
     select * from {{ source('estimates', 'segment_effects') }}
     where {{ in_partition('experiment') }}
+    union all
+    select * from {{ source('estimates', 'contrast_effects') }}
+    where {{ in_partition('experiment') }}
+),
+
+headlines as (
+    select * from {{ source('estimates', 'headline_effects') }}
+    where {{ in_partition('experiment') }}
+),
+
+-- A headline with a fixed horizon is the row of its method; one that allows for looks is a row of its own.
+compared as (
+    select
+        estimates.*,
+        case when estimates.settings ? 'sequential' then 'always_valid' else 'fixed_horizon' end as interval,
+        headlines.experiment is not null as is_headline,
+        headlines.adjusted_p_value,
+        headlines.is_significant,
+        headlines.chance_to_beat,
+        headlines.expected_loss
+    from estimates
+    left join headlines
+        on
+            estimates.tenant_id = headlines.tenant_id
+            and estimates.experiment = headlines.experiment
+            and estimates.metric = headlines.metric
+            and estimates.variant = headlines.variant
+            and estimates.method = headlines.method
+            and estimates.segment is null
+            and headlines.interval = 'fixed_horizon'
+    union all
+    select
+        tenant_id,
+        experiment,
+        metric,
+        null::text as segment,
+        variant,
+        control,
+        method,
+        status,
+        n,
+        n_control,
+        mean,
+        mean_control,
+        effect,
+        std_error,
+        ci_low,
+        ci_high,
+        p_value,
+        relative_effect,
+        relative_ci_low,
+        relative_ci_high,
+        settings,
+        provenance_id,
+        interval,
+        true as is_headline,
+        adjusted_p_value,
+        is_significant,
+        chance_to_beat,
+        expected_loss
+    from headlines
+    where interval <> 'fixed_horizon'
 ),
 
 -- Estimates of a variant or metric that is no longer declared are not served.
 shown as (
     select
-        estimates.*,
+        compared.*,
         metrics.role as metric_role,
         metrics.position
-    from estimates
+    from compared
     inner join metrics
         on
-            estimates.tenant_id = metrics.tenant_id
-            and estimates.experiment = metrics.experiment
-            and estimates.metric = metrics.metric
+            compared.tenant_id = metrics.tenant_id
+            and compared.experiment = metrics.experiment
+            and compared.metric = metrics.metric
     left join closed_gates
         on
-            estimates.tenant_id = closed_gates.tenant_id
-            and estimates.experiment = closed_gates.experiment
+            compared.tenant_id = closed_gates.tenant_id
+            and compared.experiment = closed_gates.experiment
     where closed_gates.experiment is null
 ),
 
@@ -115,6 +177,8 @@ select
     variant,
     control,
     method,
+    interval,
+    is_headline,
     status,
     n,
     n_control,
@@ -128,6 +192,10 @@ select
     relative_effect,
     relative_ci_low,
     relative_ci_high,
+    adjusted_p_value,
+    is_significant,
+    chance_to_beat,
+    expected_loss,
     '[]'::jsonb as reasons,
     settings,
     provenance_id
@@ -143,6 +211,8 @@ select
     variant,
     control,
     method,
+    'fixed_horizon' as interval,
+    false as is_headline,
     'withheld' as status,
     n,
     n_control,
@@ -156,6 +226,10 @@ select
     null::double precision as relative_effect,
     null::double precision as relative_ci_low,
     null::double precision as relative_ci_high,
+    null::double precision as adjusted_p_value,
+    null::boolean as is_significant,
+    null::double precision as chance_to_beat,
+    null::double precision as expected_loss,
     reasons,
     '{}'::jsonb as settings,
     provenance_id
