@@ -16,7 +16,7 @@ from resources.postgres_client import PostgresTransaction
 # Rows of assets without partitions belong to no single tenant; their provenance is kept under this name.
 EVERY_TENANT = "every_tenant"
 # Columns that say how or when a row was made, not what it says.
-NOT_CONTENT = ("provenance_id", "mlflow_run_id", "model_uri", "computed_at", "declared_at")
+NOT_CONTENT = ("provenance_id", "input_provenance_ids", "mlflow_run_id", "model_uri", "computed_at", "declared_at")
 
 
 def publish(

@@ -45,6 +45,8 @@ from causeway.declarations.values import Condition, JsonValue, Share
 
 Status = Literal["draft", "running", "paused", "stopped", "archived"]
 
+Rollback = Literal["warn", "engage_kill_switch"]
+
 Hasher = Literal["growthbook_v1", "growthbook_v2", "eppo", "eppo_legacy", "unleash", "posthog", "planout"]
 
 Weight = Annotated[Number, Field(ge=0, le=1e9)]
@@ -60,7 +62,12 @@ class Decision(DeclaredPart):
         default=0.05, description="two-sided significance level, between 0 and 1"
     )
     min_days: Annotated[Number, Field(ge=0, le=36_500)] = Field(
-        default=0.0, description="days that it runs at least before it is decided"
+        default=0.0, description="days that it runs at least before it is shipped"
+    )
+    rollback: Rollback = Field(
+        default="warn",
+        title="rollback",
+        description="what happens when a guardrail is harmed or the assignment is at fault: warn or engage_kill_switch",
     )
 
 
