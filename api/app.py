@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI
 
 import api.assignments.endpoints
+import api.decisions.endpoints
 import api.events.endpoints
 import api.experiments.endpoints
 import api.kill_switches.endpoints
@@ -101,6 +102,7 @@ def create_app(settings: Settings) -> FastAPI:
         domain.endpoints.router
         for domain in (
             api.experiments,
+            api.decisions,
             api.studies,
             api.assignments,
             api.events,

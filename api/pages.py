@@ -29,9 +29,14 @@ def key_before(cursor: str | None) -> str:
         text = ""
     key = text.removeprefix(_VERSION)
     if not text.startswith(_VERSION) or not _KEY.fullmatch(key):
-        error = FieldError(location=["query", "cursor"], code="cursor", message="Take the cursor from a page's next.")
-        raise Problem(422, "invalid-request", "The cursor is not one of ours.", errors=[error])
+        raise unknown_cursor()
     return key
+
+
+def unknown_cursor() -> Problem:
+    """The answer to a cursor that no page gave."""
+    error = FieldError(location=["query", "cursor"], code="cursor", message="Take the cursor from a page's next.")
+    return Problem(422, "invalid-request", "The cursor is not one of ours.", errors=[error])
 
 
 def link_to_next(path: str, cursor: str, limit: int) -> str:

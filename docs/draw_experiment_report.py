@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from causeway.decisions.rule import DecisionRule, decide
+from causeway.decisions import DecisionRule, Guardrail, Headline, decide
 from causeway.report.experiment_report import (
     ExperimentReport,
     ReportArm,
@@ -124,10 +124,18 @@ def example() -> ExperimentReport:
 
 
 def _decision(effects: dict[tuple[str, str], Effect], srm: Gate) -> ReportDecision:
-    def on(metric: str) -> dict[str, Effect]:
-        return {variant: effect for (key, variant), effect in effects.items() if key == metric}
+    def on(metric: str) -> dict[str, Headline]:
+        found = {variant: effect for (key, variant), effect in effects.items() if key == metric}
+        p_values = holm({variant: effect.p_value for variant, effect in found.items() if effect.p_value is not None})
+        return {
+            variant: Headline(
+                effect, adjusted_p_value=p_values.get(variant), is_significant=p_values.get(variant, 1.0) < ALPHA
+            )
+            for variant, effect in found.items()
+        }
 
-    rule = DecisionRule("booked", min_relative_effect=0.01, guardrails={"load_time": "decrease"})
+    guardrail = Guardrail("decrease")
+    rule = DecisionRule("booked", min_relative_effect=0.01, guardrails={"load_time": guardrail})
     made = decide(on("booked"), {"load_time": on("load_time")}, [srm], rule)
     return ReportDecision(made.decision, made.variant, made.reasons, datetime(2024, 4, 15, 9, 30, tzinfo=UTC))
 

@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse
 
 from api.answers import Answer, Question
 from api.bodies import Key
+from api.decisions.queries import newest_decision
 from api.experiments import description, examples
 from api.experiments.merge_patch import merged
 from api.experiments.models import (
@@ -212,7 +213,8 @@ async def get_experiment_report(
         served = ExperimentResults.model_validate_json(await results_of(session, key, ResultFilter()))
         looks = ExperimentLooks.model_validate_json(await looks_of(session, key))
         declared = await metrics_used_by(session, experiment)
-        page = await asyncio.to_thread(render, report_of(experiment, served, declared, looks.looks))
+        decided = await newest_decision(session, key)
+        page = await asyncio.to_thread(render, report_of(experiment, served, declared, looks.looks, decided))
         return Answer.to(request, page, "text/html")
 
     answer = await answers.read(Question.of(request.scope), read)

@@ -98,8 +98,7 @@ PAGE, PAGE_OF_DECLARED = _page(_SERVED), _page(_NOTHING_SERVED)
 EXPERIMENT, EXPERIMENT_AS_DECLARED = _experiment(_SERVED), _experiment(_NOTHING_SERVED)
 
 # Rows that contradict a closed gate are left out: a withheld effect is never shown as a number.
-RESULTS = as_tenant(
-    """
+RESULTS_AS_SERVED = """
     with declared as (
         select declared.key as experiment, served.gates_passed, served.computed_at
         from registry.experiments as declared
@@ -213,8 +212,8 @@ RESULTS = as_tenant(
     cross join gate
     cross join results
     cross join withheld
-    """
-)
+"""
+RESULTS = as_tenant(RESULTS_AS_SERVED)
 
 
 # While a gate is closed there is none, whatever the table says.

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from api.decisions.models import RecordedDecision
 from api.experiments.models import Experiment, ExperimentResults, HealthCheck, Look, Result
 from causeway.report.experiment_report import (
     ExperimentReport,
@@ -27,8 +28,10 @@ def report_of(
     served: ExperimentResults,
     declared: Mapping[str, Mapping[str, Any]],
     looks: Sequence[Look] = (),
+    decided: RecordedDecision | None = None,
 ) -> ExperimentReport:
-    """What is known of an experiment as a report; ``declared`` are the metrics that it uses by name.
+    """What is known of an experiment as a report; ``declared`` are the metrics that it uses by name, ``decided`` is the
+    newest decision that somebody took.
 
     The two are read one after the other; should a publication fall between them, the report is withheld if either says
     so.
@@ -47,7 +50,7 @@ def report_of(
         ends_on=experiment.ends_on,
         arms=_arms(experiment, served.health.get("srm")),
         metrics=tuple(sorted(metrics, key=lambda metric: metric.role != "primary")),
-        decision=_decision(experiment, served),
+        decision=_on_record(_decision(experiment, served), decided),
         gates=tuple(
             ReportGate(name, check.passed, check.blocking, check.detail or "", check.p_value)
             for name, check in served.health.items()
@@ -139,6 +142,25 @@ def _family(experiment: Experiment) -> str:
     if correction == "none":
         return "not adjusted for the number of metrics and variants, as declared"
     return f"{correction} over the primary and secondary metrics and the variants"
+
+
+def _on_record(recommended: ReportDecision, decided: RecordedDecision | None) -> ReportDecision:
+    """What somebody decided, beside what the rule says now. What is withheld stays so, whoever decided before."""
+    if decided is None:
+        return recommended
+    reasons = recommended.reasons
+    if recommended.decision not in (decided.decision, "withheld", None):
+        said = " ".join(filter(None, (recommended.decision, recommended.variant)))
+        reasons = (f"The declared rule says: {said}.", *reasons)
+    is_withheld = recommended.decision == "withheld"
+    return ReportDecision(
+        "withheld" if is_withheld else decided.decision,
+        None if is_withheld else decided.variant,
+        reasons,
+        decided.decided_at,
+        decided.actor,
+        decided.reason if decided.is_override else None,
+    )
 
 
 def _effect(row: Result | Look) -> ReportEffect:

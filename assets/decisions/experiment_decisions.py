@@ -148,5 +148,7 @@ def _frame(decision: Decision, made_by: list[str]) -> pl.DataFrame:
 
 
 def _table(decision: Decision) -> str:
-    lines = [f"| {each.check} | {'met' if each.passed else 'NOT MET'} | {each.detail} |" for each in decision.conditions]
+    lines = [
+        f"| {each.check} | {'met' if each.passed else 'NOT MET'} | {each.detail} |" for each in decision.conditions
+    ]
     return "\n".join(["| condition | | |", "|---|---|---|", *lines])

@@ -49,7 +49,7 @@ def judge_guardrail(metric: str, guardrail: Guardrail, headline: Headline | None
 
 
 def _against_zero(metric: str, direction: Direction, effect: Effect) -> tuple[GuardrailState, str]:
-    worst, best = _towards_better(effect.ci_low, effect.ci_high, 1 if direction == "increase" else -1)
+    _, best = _towards_better(effect.ci_low, effect.ci_high, 1 if direction == "increase" else -1)
     shown = f"{effect.effect:+.4g} ({effect.ci_low:.4g} to {effect.ci_high:.4g})"
     if best < 0:
         return "harmed", f"the guardrail {metric} is significantly worse: {shown}."

@@ -90,7 +90,9 @@ class RunTime:
     def as_json(self) -> dict[str, Any]:
         """For the record: whole days and dates, so that the same trial on the same day has the same record."""
         return {
-            "first_exposure_at": None if self.first_exposure_at is None else self.first_exposure_at.astimezone(UTC).isoformat(),
+            "first_exposure_at": None
+            if self.first_exposure_at is None
+            else self.first_exposure_at.astimezone(UTC).isoformat(),
             "known_on": None if self.known_at is None else self.known_at.astimezone(UTC).date().isoformat(),
             "days": None if self.days is None else int(self.days),
             "ends_on": None if self.ends_on is None else self.ends_on.isoformat(),

@@ -176,9 +176,7 @@ def _combined(
     return "stop" if everyone_is_worse else "continue", None, flat
 
 
-def _closed(
-    primary: ByVariant, guardrails: Mapping[str, ByVariant], gates: Sequence[Gate]
-) -> tuple[Condition, ...]:
+def _closed(primary: ByVariant, guardrails: Mapping[str, ByVariant], gates: Sequence[Gate]) -> tuple[Condition, ...]:
     """Why nothing may be said, empty where something may."""
     if not gates:
         return (Condition("health", False, "No gate was looked at: the health of the trial is unknown."),)

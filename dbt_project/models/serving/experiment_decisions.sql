@@ -43,7 +43,7 @@ decided as (
             decisions.tenant_id = gates.tenant_id
             and decisions.experiment = gates.experiment
             and gates.passed
-    where {{ in_partition('decisions.experiment') }}
+    where {{ in_partition('decisions.experiment', 'decisions.tenant_id') }}
 )
 
 select

@@ -1,0 +1,1 @@
+"""Decisions that people take about experiments: held against the declared rule, and kept on record."""
