@@ -134,7 +134,7 @@ def _decision(effects: dict[tuple[str, str], Effect], srm: Gate) -> ReportDecisi
             for variant, effect in found.items()
         }
 
-    guardrail = Guardrail("decrease")
+    guardrail = Guardrail("decrease", 0.05)
     rule = DecisionRule("booked", min_relative_effect=0.01, guardrails={"load_time": guardrail})
     made = decide(on("booked"), {"load_time": on("load_time")}, [srm], rule)
     return ReportDecision(made.decision, made.variant, made.reasons, datetime(2024, 4, 15, 9, 30, tzinfo=UTC))

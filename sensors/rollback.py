@@ -24,7 +24,7 @@ class _Failure:
 
     partition: str
     check: dg.AssetCheckKey
-    run_id: str
+    record_id: int
     detail: str
 
 
@@ -38,17 +38,17 @@ class _Failure:
 )
 def rollback(context: dg.SensorEvaluationContext, postgres: PostgresResource) -> dg.SkipReason:
     client = postgres.client()
-    seen: dict[str, str] = json.loads(context.cursor or "{}")
+    seen: dict[str, int] = json.loads(context.cursor or "{}")
     failures = [each for each in _failures(context.instance) if _calls_for_rollback(client, each)]
     reports = []
     for failure in failures:
-        if seen.get(_name(failure)) == failure.run_id:
+        if seen.get(_name(failure)) == failure.record_id:
             continue
         report = _answered(client, failure)
         reports.append(report)
         context.log.warning(report)
     # What was switched on again by hand stays on until the check has failed anew.
-    context.update_cursor(json.dumps({_name(each): each.run_id for each in failures}, sort_keys=True))
+    context.update_cursor(json.dumps({_name(each): each.record_id for each in failures}, sort_keys=True))
     return dg.SkipReason("; ".join(reports) or f"{len(failures)} failures, none of them new")
 
 
@@ -62,19 +62,20 @@ def _failures(instance: dg.DagsterInstance) -> Iterator[_Failure]:
                 continue
             evaluation = record.event.dagster_event.asset_check_evaluation_data if record.event.dagster_event else None
             if evaluation is not None and evaluation.severity is AssetCheckSeverity.ERROR:
-                yield _Failure(partition, key, record.run_id, evaluation.description or "")
+                yield _Failure(partition, key, record.id, evaluation.description or "")
 
 
 def _calls_for_rollback(client: PostgresClient, failure: _Failure) -> bool:
-    """Harm does; a skewed sample ratio does where units were dealt their variants wrongly, not where a log lost them."""
+    """Harm does; a skewed sample ratio does where units were dealt variants wrongly, not where a log lost them."""
     if failure.check == HARM:
         return True
     row = client.fetch_one(
-        "SELECT observed -> 'diagnosis' ->> 'stage' FROM experiments.health"
-        " WHERE tenant_id = %s AND experiment = %s AND check_name = 'srm' AND blocking AND NOT passed",
+        "SELECT FROM experiments.health WHERE tenant_id = %s AND experiment = %s"
+        " AND split_part(check_name, ':', 1) = 'srm' AND blocking AND NOT passed"
+        """ AND observed -> 'diagnosis' @> '[{"stage": "assignment", "points_to": true}]'""",
         partitions.split(failure.partition),
     )
-    return row is not None and row[0] == "assignment"
+    return row is not None
 
 
 def _answered(client: PostgresClient, failure: _Failure) -> str:
