@@ -31,7 +31,6 @@ TRIAL: dict[str, Any] = {
     ],
     "source": {"file": "decided.csv", "unit_id": "customer", "variant": "arm", "occurred_at": "entered"},
 }
-WAIT = {"column": "slower"}
 STEP = {"at": "2999-01-01T00:00:00Z", "coverage": 1}
 
 
@@ -54,10 +53,10 @@ def customers(count: int) -> Rows:
     return rows
 
 
-def harming(**more: Any) -> dict[str, Any]:
+def harming() -> dict[str, Any]:
     """The trial with the guardrail on what is harmed."""
     primary, guardrail = TRIAL["metrics"]
-    return TRIAL | {"metrics": [primary, guardrail | WAIT]} | more
+    return TRIAL | {"metrics": [primary, guardrail | {"column": "slower"}]}
 
 
 @pytest.fixture(scope="module")
@@ -65,15 +64,12 @@ def decided(own_house: House) -> House:
     own_house.table("decided.csv", customers(200))
     own_house.declare("experiment", "good", **TRIAL, ramp=[STEP], coverage=0.1)
     own_house.declare("experiment", "early", **TRIAL, decision={"min_days": 36_500})
-    own_house.declare("experiment", "unended", **TRIAL, start="2024-03-01", end="2999-12-31")
-    own_house.declare("experiment", "harmed", **harming(ramp=[STEP], decision={"rollback": "engage_kill_switch"}))
-    own_house.declare("experiment", "warned", **harming())
+    engage = {"rollback": "engage_kill_switch"}
+    own_house.declare("experiment", "harmed", **harming(), ramp=[STEP], coverage=0.1, decision=engage)
     skewed = [row for number, row in enumerate(customers(400)) if row["arm"] == "off" or number % 4 == 1]
     own_house.table("skewed.csv", skewed)
-    own_house.declare(
-        "experiment", "skewed", **TRIAL | {"source": TRIAL["source"] | {"file": "skewed.csv"}},
-        decision={"rollback": "engage_kill_switch"},
-    )  # fmt: skip
+    source = TRIAL["source"] | {"file": "skewed.csv"}
+    own_house.declare("experiment", "skewed", **TRIAL | {"source": source}, decision=engage)
     own_house.first_runs = own_house.refresh()
     return own_house
 
@@ -92,9 +88,7 @@ def unmet(house: House, experiment: str) -> list[str]:
     [
         ("good", "ship", "on", []),
         ("early", "continue", None, ["minimum_run_time"]),
-        ("unended", "continue", None, ["end_reached"]),
         ("harmed", "stop", None, ["guardrail:wait"]),
-        ("warned", "stop", None, ["guardrail:wait"]),
         ("skewed", "withheld", None, ["srm"]),
     ],
 )
@@ -148,7 +142,6 @@ def test_a_harmed_guardrail_fails_the_rollback_check_and_holds_the_ramp(decided:
     assert held.description.startswith("Hold: coverage becomes 1 at 2999-01-01")
     assert check_of(decided, "acme|good", "rollback").passed
     assert check_of(decided, "acme|good", "ramp_step").description.startswith("Nothing speaks against")
-    assert check_of(decided, "acme|warned", "ramp_step").passed, "it has no further step"
     (run,) = (
         each
         for each in decided.first_runs
@@ -170,14 +163,12 @@ def switches(house: House) -> list[tuple[str, str, str]]:
     return [tuple(row.values()) for row in house.rows("SELECT key, engaged_by, reason FROM registry.kill_switches")]
 
 
-def test_the_sensor_switches_off_what_declares_it_once_and_reports_the_other(decided: House) -> None:
+def test_the_sensor_switches_off_what_declares_it_once(decided: House) -> None:
     report, cursor = tick(decided, None)
     ((key, actor, reason),) = [row for row in switches(decided) if row[0] == "harmed"]
     assert (key, actor) == ("harmed", "rollback sensor")
     assert reason.startswith("rollback: Roll back. on: the guardrail wait is worse")
     assert "acme|harmed: rollback failed." in report
-    assert "acme|warned: rollback failed." in report
-    assert "its declaration says warn" in report
     assert "acme|good" not in report
     audit = decided.rows("SELECT actor, subject FROM ops.audit WHERE action = 'kill_switch.engaged'")
     assert {"actor": "rollback sensor", "subject": "harmed"} in audit

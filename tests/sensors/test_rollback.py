@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pytest
 
+from assets import partitions
 from resources.registry import register_folder
 from sensors.rollback import HARM, SRM, rollback
 
@@ -39,18 +40,20 @@ def checked(
     passed: bool = False,
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
 ) -> None:
-    """What a run of the asset reports."""
-    project.instance.report_runless_asset_event(
-        dg.AssetCheckEvaluation(
-            asset_key=check.asset_key,
-            check_name=check.name,
-            passed=passed,
-            severity=severity,
-            partition=f"acme|{key}",
-            description=f"{key} is harmed.",
-            metadata={},
-        )
+    """A run of an asset that has the check."""
+
+    @dg.asset(
+        key=check.asset_key,
+        partitions_def=partitions.experiments,
+        check_specs=[
+            dg.AssetCheckSpec(check.name, asset=check.asset_key, partitions_def=partitions.experiments),
+        ],
     )
+    def made() -> dg.MaterializeResult:
+        result = dg.AssetCheckResult(passed=passed, severity=severity, description=f"{key} is harmed.")
+        return dg.MaterializeResult(check_results=[result])
+
+    assert dg.materialize([made], instance=project.instance, partition_key=f"acme|{key}").success
 
 
 def tick(project: Project, cursor: str | None = None) -> tuple[str, str | None]:
@@ -125,7 +128,8 @@ def test_a_skewed_sample_ratio_is_rolled_back_where_the_assignment_is_at_fault(
     declare(project, key)
     project.client.execute(
         "INSERT INTO experiments.health"
-        " (tenant_id, experiment, check_name, passed, blocking, observed, expected, detail, provenance_id) VALUES ('acme', %s, 'srm', false, true, %s::jsonb, '{}', 'skewed', 'p')",
+        " (tenant_id, experiment, check_name, passed, blocking, observed, expected, detail, provenance_id)"
+        " VALUES ('acme', %s, 'srm', false, true, %s::jsonb, '{}', 'skewed', 'p')",
         (key, observed),
     )
     checked(project, key, SRM)
