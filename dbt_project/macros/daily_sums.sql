@@ -14,26 +14,8 @@
             and days.metric = metrics.metric
 {%- endmacro %}
 
-{# What a unit adds to a sum is what it is worth now, less what it was worth before. #}
-{% macro contributions_of(cells) -%}
-    select
-        cells.*,
-        worth.sign,
-        worth.status as worth_status,
-        worth.y,
-        worth.d,
-        case when worth.y is not null then cells.x end as worth_x,
-        worth.is_new
-    from {{ cells }} as cells
-    cross join lateral (
-        values
-        (1, cells.status, cells.value, cells.denominator, cells.previous_status is null),
-        (-1, cells.previous_status, cells.previous_value, cells.previous_denominator, false)
-    ) as worth (sign, status, y, d, is_new)
-{%- endmacro %}
-
-{# By how much each day changed each sum, exactly. #}
-{% macro sums_of_contributions(contributions) -%}
+{# By how much each day changed each sum, exactly: what its units are worth now, less what they were worth before. #}
+{% macro sums_of_days(cells) -%}
     select
         tenant_id,
         experiment,
@@ -41,21 +23,34 @@
         variant,
         segment,
         day,
-        count(*) filter (where is_new) as units,
-        coalesce(sum(sign) filter (where y is not null), 0)::bigint as n,
-        coalesce(sum(sign) filter (where worth_status = 'missing'), 0)::bigint as n_missing,
-        trim_scale(coalesce(sum(sign * y), 0)) as sum_y,
-        trim_scale(coalesce(sum(sign * y * y), 0)) as sum_yy,
-        case when has_denominator then trim_scale(coalesce(sum(sign * d), 0)) end as sum_d,
-        case when has_denominator then trim_scale(coalesce(sum(sign * d * d), 0)) end as sum_dd,
-        case when has_denominator then trim_scale(coalesce(sum(sign * y * d), 0)) end as sum_yd,
+        count(*) filter (where previous_status is null) as units,
+        count(value) - count(previous_value) as n,
+        count(*) filter (where status = 'missing') - count(*) filter (where previous_status = 'missing') as n_missing,
+        {{ change_of('{}') }} as sum_y,
+        {{ change_of('{} * {}') }} as sum_yy,
+        case when has_denominator then {{ change_of('{d}') }} end as sum_d,
+        case when has_denominator then {{ change_of('{d} * {d}') }} end as sum_dd,
+        case when has_denominator then {{ change_of('{} * {d}') }} end as sum_yd,
         case
-            when has_past then coalesce(sum(sign) filter (where y is not null and pre_value is not null), 0)::bigint
+            when has_past
+                then
+                    count(value) filter (where pre_value is not null)
+                    - count(previous_value) filter (where pre_value is not null)
         end as n_with_past,
-        case when has_past then trim_scale(coalesce(sum(sign * worth_x), 0)) end as sum_x,
-        case when has_past then trim_scale(coalesce(sum(sign * worth_x * worth_x), 0)) end as sum_xx,
-        case when has_past then trim_scale(coalesce(sum(sign * worth_x * y), 0)) end as sum_xy,
-        case when has_past and has_denominator then trim_scale(coalesce(sum(sign * worth_x * d), 0)) end as sum_xd
-    from {{ contributions }}
+        case when has_past then {{ change_of('x', of_valued=true) }} end as sum_x,
+        case when has_past then {{ change_of('x * x', of_valued=true) }} end as sum_xx,
+        case when has_past then {{ change_of('x * {}') }} end as sum_xy,
+        case when has_past and has_denominator then {{ change_of('x * {d}') }} end as sum_xd
+    from {{ cells }}
     group by tenant_id, experiment, metric, variant, segment, day, has_denominator, has_past
+{%- endmacro %}
+
+{# The sum of an expression of the value, {}, and the denominator, {d}, less that of what they were before. #}
+{% macro change_of(expression, of_valued=false) -%}
+    {%- set now = expression.replace('{d}', 'denominator').replace('{}', 'value') -%}
+    {%- set before = expression.replace('{d}', 'previous_denominator').replace('{}', 'previous_value') -%}
+    trim_scale(
+        coalesce(sum({{ now }}) {%- if of_valued %} filter (where value is not null){% endif %}, 0)
+        - coalesce(sum({{ before }}) {%- if of_valued %} filter (where previous_value is not null){% endif %}, 0)
+    )
 {%- endmacro %}

@@ -13,10 +13,6 @@ cells as (
     where
         {{ in_partition('days.experiment', 'days.tenant_id') }}
         and {{ is_of_changed_day('daily_statistics', 'days') }}
-),
-
-contributions as (
-    {{ contributions_of('cells') }}
 )
 
-{{ sums_of_contributions('contributions') }}
+{{ sums_of_days('cells') }}

@@ -35,10 +35,6 @@ cells as (
             and days.experiment = levels.experiment
             and days.unit_id = levels.unit_id
     where {{ in_partition('days.experiment', 'days.tenant_id') }}
-),
-
-contributions as (
-    {{ contributions_of('cells') }}
 )
 
-{{ sums_of_contributions('contributions') }}
+{{ sums_of_days('cells') }}
