@@ -8,6 +8,7 @@ from assets import declared, partitions
 from assets.columns import LOOK_SCHEMA, look_row
 from assets.estimates.joint_sums import BEFORE, DENOMINATOR, OUTCOME
 from assets.estimates.look_plans import look_plan, share_of
+from assets.estimates.pictures import over_time
 from assets.estimates.sums_of_days import Day, by_day
 from assets.publication import cut_off, publish
 from causeway.declarations.experiment import ExperimentDeclaration
@@ -51,7 +52,8 @@ def daily_looks(context: dg.AssetExecutionContext, postgres: PostgresResource) -
     rows = (
         _rows(experiment, by_day(postgres, context.partition_key), _is_over(experiment, postgres)) if has_days else ()
     )
-    return publish(context, postgres, pl.DataFrame(list(rows), schema=LOOK_SCHEMA), unit="experiment")
+    frame = pl.DataFrame(list(rows), schema=LOOK_SCHEMA)
+    return publish(context, postgres, frame, unit="experiment", metadata=over_time(frame))
 
 
 def _is_over(experiment: ExperimentDeclaration, postgres: PostgresResource) -> bool:

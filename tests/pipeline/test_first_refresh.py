@@ -159,11 +159,13 @@ def test_asset_pages_show_row_counts_column_schemas_and_pictures(house: House) -
         "features/unit_covariates",
         "serving/experiments",
     } <= columns
-    pictures = {key for key, metadata in found if any("data:image/png" in str(v.value) for v in metadata.values())}
+    pictures = {key for key, metadata in found if any("data:image/" in str(v.value) for v in metadata.values())}
     assert {
         "raw/landings",
         "experiments/health",
         "twins/prognostic_scores",
         "estimates/difference_in_means",
+        "estimates/headline_effects",
+        "estimates/daily_looks",
         "estimates/study_effects",
     } <= pictures

@@ -16,7 +16,6 @@ from causeway.plots.arm_balance import arm_balance_plot
 from causeway.plots.calibration import calibration_plot
 from causeway.plots.canvas import new_figure, shorten, with_decimals
 from causeway.plots.events_over_time import events_over_time_plot
-from causeway.plots.forest import ForestRow, forest_plot
 from causeway.plots.love import love_plot
 from causeway.plots.mde_curve import mde_curve_plot
 from causeway.plots.placebo import placebo_plot
@@ -26,16 +25,10 @@ DAYS = [date(2024, 1, 1) + timedelta(days=i) for i in range(30)]
 SCORES = np.random.default_rng(0).normal(size=500)
 T: dict[str, Any] = {"title": "t"}
 AXIS: dict[str, Any] = {"title": "t", "unit": "kg"}
-WITHHELD = ForestRow("b", status="withheld")
 UNKNOWN = ReachableEffect(1, None, None, None, None)
 FALLING = [UNKNOWN, *(ReachableEffect(d, 100.0 * d, d**-0.5, (d + 1) ** -0.5, None) for d in range(2, 29))]
 
 PICTURES: dict[str, Callable[[], bytes]] = {
-    "forest": lambda: forest_plot([ForestRow("a", 1, 0, 2), WITHHELD], **AXIS),
-    "forest of one withheld row": lambda: forest_plot([WITHHELD], **AXIS),
-    "forest without rows": lambda: forest_plot([], **AXIS),
-    "forest of many rows": lambda: forest_plot([ForestRow("a", i, i, i) for i in range(90)], **AXIS),
-    "forest of a point": lambda: forest_plot([ForestRow("a", 0.0, 0.0, 0.0)], **AXIS),
     "arm balance": lambda: arm_balance_plot({"a": 10, "stray": 3}, {"a": 1, "b": 1}, **T, p_value=1e-9),
     "arm balance of nobody": lambda: arm_balance_plot({}, {"a": 1, "b": 0}, **T),
     "calibration": lambda: calibration_plot(calibration_bins(SCORES, SCORES), **AXIS),
@@ -72,7 +65,7 @@ def test_a_picture_is_a_png_at_most_900_pixels_wide(name: str) -> None:
 
 
 def test_the_same_numbers_give_the_same_bytes() -> None:
-    assert PICTURES["forest"]() == PICTURES["forest"]()
+    assert PICTURES["arm balance"]() == PICTURES["arm balance"]()
 
 
 def test_no_picture_leaves_anything_behind_in_pyplot() -> None:
@@ -94,17 +87,6 @@ def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(Axes, "annotate", listen)
     return written
-
-
-def test_a_withheld_effect_is_said_in_words_even_if_its_number_is_passed_along(texts: list[str]) -> None:
-    with_number = forest_plot([ForestRow("a", 7.25, 7.0, 7.5, status="withheld")], title="t", unit="%")
-    assert texts == ["withheld"]
-    assert with_number == forest_plot([ForestRow("a", status="withheld")], title="t", unit="%")
-
-
-def test_a_forest_writes_effect_and_interval_to_the_digits_that_matter(texts: list[str]) -> None:
-    forest_plot([ForestRow("a", -7.6587, -8.321, -6.9964)], title="t", unit="%")
-    assert texts == ["\N{MINUS SIGN}7.66  [\N{MINUS SIGN}8.32, \N{MINUS SIGN}7.00]"]
 
 
 def test_rare_types_share_a_colour_and_no_event_is_lost(texts: list[str]) -> None:
