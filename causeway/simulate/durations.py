@@ -34,6 +34,21 @@ class DurationModel:
             censoring = np.minimum(censoring, rng.exponential(1 / self.leaving, units))
         return np.minimum(days, censoring), days <= censoring
 
+    def draw_whole_days(
+        self, rng: np.random.Generator, shape: tuple[int, ...], factor: float = 1.0
+    ) -> NDArray[np.float64]:
+        """Days to the event, rounded up to whole ones, infinite for never; without any censoring.
+
+        factor: on the days, before they are rounded.
+        """
+        days = np.ceil(factor * self.scale * rng.weibull(self.shape, shape))
+        days[rng.random(shape) < self.never] = math.inf
+        return days
+
+    def restricted_mean_in_whole_days(self, horizon: int, factor: float = 1.0) -> float:
+        """Expected days without the event within the horizon, of `draw_whole_days`: the sum of S(0 .. h - 1)."""
+        return math.fsum(1 - self.event_probability(day / factor) for day in range(horizon))
+
     def event_probability(self, horizon: float) -> float:
         """Probability of the event by the horizon (days)."""
         return (1 - self.never) * -math.expm1(-((horizon / self.scale) ** self.shape))

@@ -26,9 +26,14 @@ class LatencyModel:
     more_events: float = 0.0
     activity: float = 0.0
 
-    def draw(self, rng: np.random.Generator, units: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Latencies in milliseconds and the unit, 0 to units - 1, of each; shape (events,)."""
-        b = self.between * rng.standard_normal(units)
+    def draw(
+        self, rng: np.random.Generator, units: int, slowness: NDArray[np.float64] | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Latencies in milliseconds and the unit, 0 to units - 1, of each; shape (events,).
+
+        slowness: b / between of each unit, standard normal, shape (units,); drawn if it is not given.
+        """
+        b = self.between * (rng.standard_normal(units) if slowness is None else slowness)
         events = 1 + rng.poisson(self.more_events * np.exp(self.activity * b))
         unit = np.repeat(np.arange(units), events)
         noise = self.within * rng.standard_normal(unit.size)

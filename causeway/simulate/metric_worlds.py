@@ -43,6 +43,21 @@ def moments_of_runs(variables: Runs) -> list[JointMoments]:
     ]
 
 
+def moments_by_stratum(
+    stratum: NDArray[np.int64], outcome: NDArray[np.float64], strata: int
+) -> list[dict[str, Moments]]:
+    """Of every run the moments of the outcome within strata 0 to strata - 1; both of shape (runs, units)."""
+    found: list[dict[str, Moments]] = [{} for _ in range(len(outcome))]
+    for k in range(strata):
+        inside = stratum == k
+        count = inside.sum(axis=1)
+        mean = np.where(inside, outcome, 0.0).sum(axis=1) / np.maximum(count, 1)
+        m2 = np.where(inside, (outcome - mean[:, None]) ** 2, 0.0).sum(axis=1)
+        for run, numbers in zip(found, zip(count.tolist(), mean.tolist(), m2.tolist(), strict=True), strict=True):
+            run[f"stratum {k + 1}"] = Moments(*numbers)
+    return found
+
+
 def conversions(
     rng: np.random.Generator, runs: int, units: tuple[int, int], *, rate: float = 0.1, effect: float = 0.0
 ) -> MetricWorld:
@@ -158,16 +173,7 @@ def stratified(
 
     def arm(n: int, centres: NDArray[np.float64]) -> list[dict[str, Moments]]:
         stratum = rng.choice(len(shares), p=shares, size=(runs, n))
-        outcome = centres[stratum] + rng.standard_exponential((runs, n)) - 1
-        found: list[dict[str, Moments]] = [{} for _ in range(runs)]
-        for k in range(len(shares)):
-            inside = stratum == k
-            count = inside.sum(axis=1)
-            mean = np.where(inside, outcome, 0.0).sum(axis=1) / np.maximum(count, 1)
-            m2 = np.where(inside, (outcome - mean[:, None]) ** 2, 0.0).sum(axis=1)
-            for run, numbers in zip(found, zip(count.tolist(), mean.tolist(), m2.tolist(), strict=True), strict=True):
-                run[f"stratum {k + 1}"] = Moments(*numbers)
-        return found
+        return moments_by_stratum(stratum, centres[stratum] + rng.standard_exponential((runs, n)) - 1, len(shares))
 
     centres, shift = np.array(means), np.array(effects)
     runs_of_both = zip(arm(units[0], centres + shift), arm(units[1], centres), strict=True)
