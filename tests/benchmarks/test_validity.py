@@ -1,4 +1,4 @@
-"""A small, seeded version of `causeway bench validity`: it sees a method that is wrong, not one that is a little off."""
+"""A small, seeded `causeway bench validity`: it sees a method that is wrong, not one that is a little off."""
 
 from __future__ import annotations
 
