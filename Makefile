@@ -31,7 +31,7 @@ docs: $(STAMP)
 	mkdocs build --strict --quiet
 
 bench: $(STAMP)
-	causeway bench spine coverage assign serve ingest
+	causeway bench spine coverage validity assign serve ingest
 
 migrate: $(STAMP)
 	causeway migrate

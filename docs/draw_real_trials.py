@@ -204,7 +204,8 @@ INTRODUCTION = (
 )
 REMARKS = (
     "- Hillstrom's arms hold 21,306, 21,307 and 21,387 customers: the sample ratio test gives p = 0.904. `causeway",
-    "  analyze` gives the same rows from a spec of twelve lines (`tests/cli/test_real_trials.py`).",
+    "  analyze` gives these effects from a spec beside the file (`tests/cli/test_analyze.py`), and those of the two",
+    "  other trials (`tests/cli/test_real_trials.py`).",
     "- For the training programme 671.00 is Welch's standard error; the 632.85 also in print is that of a regression",
     "  that takes both variances for equal.",
     "- In STAR children were randomised within schools. +16.0 is a regression with a constant for each school, which",

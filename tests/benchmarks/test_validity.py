@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from rich.console import Console
+from typer.testing import CliRunner
 
 from benchmarks import validity_methods
-from benchmarks.validity import Validity, validity
+from benchmarks.validity import QUICK_RUNS, SEED, Validity, validity
 from benchmarks.validity_methods import METHODS, METRICS, PEEKING, UNDEFINED
-from cli.bench import show_validity
+from cli.bench import bench, show_validity
+from cli.terminal import WrongInput
 
 RUNS = 100
 
@@ -87,3 +91,40 @@ def test_what_is_shown_and_what_is_printed_as_json_is_everything(found):
     for cell in found.cells:
         assert cell.method in text
     assert json.loads(json.dumps(found.as_documents()))[0]["metric"] == "conversion"
+
+
+def asked(*arguments):
+    app = typer.Typer()
+    app.command()(bench)
+    return CliRunner().invoke(app, arguments)
+
+
+@pytest.mark.parametrize("met", [True, False])
+def test_the_exit_code_says_whether_a_target_was_missed(found, met, monkeypatch):
+    wanted = {}
+
+    def made(progress, *, runs, seed):
+        wanted.update(runs=runs, seed=seed)
+        progress(1, 2, "conversion")
+        return replace(found, cells=(replace(found.cells[0], met=met), *found.cells[1:]))
+
+    monkeypatch.setattr("benchmarks.validity.validity", made)
+    done = asked("validity", "--quick", "--seed", "0", "--json")
+    assert done.exit_code == (0 if met else 1)
+    assert len(json.loads(done.stdout)) == len(found.cells) + len(found.factors)
+    assert wanted == {"runs": QUICK_RUNS, "seed": 0}
+    asked("validity", "--runs", "500")
+    assert wanted == {"runs": 500, "seed": SEED}
+
+
+@pytest.mark.parametrize("arguments", [["spine", "--quick"], ["spine", "--seed", "3"], ["sorcery"]])
+def test_what_cannot_be_asked_is_refused(arguments):
+    assert isinstance(asked(*arguments).exception, WrongInput)
+
+
+def test_the_page_shows_every_pair():
+    page = (Path(__file__).parents[2] / "docs" / "validity.md").read_text(encoding="utf-8")
+    for metric in METRICS:
+        for method in METHODS:
+            assert f"| {metric} | {method} |" in page
+    assert "**no**" not in page
