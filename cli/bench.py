@@ -85,6 +85,8 @@ def _validity(terminal: Console, runs: int | None, quick: bool, seed: int | None
 
 def show_validity(terminal: Console, found: Validity) -> None:
     """Rates of every pair of metric type and method, pairs that are not defined, and CUPED's variance."""
+    from benchmarks.validity import ERRORS
+
     columns = ("metric type", "method", "n an arm", "looks", "false positives", "covered", "target", "verdict")
     rates = table(f"validity, seed {found.seed}", *columns, text=2)
     undefined = table("not defined", "metric type", "method", "why", text=3)
@@ -112,9 +114,9 @@ def show_validity(terminal: Console, found: Validity) -> None:
         )
     for each in (rates, undefined, factors):
         terminal.print(each)
-    runs = found.factors[0].runs
     terminal.print(
-        f"{runs:,} runs without an effect and as many with one; ± is one Monte-Carlo error, three are allowed."
+        f"{found.factors[0].runs:,} runs without an effect and as many with one; ± is one Monte-Carlo error,"
+        f" {ERRORS:.1f} are allowed."
     )
     for cell in found.cells:
         if cell.false_positives is not None and cell.note:
