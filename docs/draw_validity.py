@@ -43,10 +43,12 @@ def page(cells: Sequence[dict[str, Any]]) -> str:
 INTRODUCTION = """\
 How often each method is significant where nothing happens, and how often its interval holds the truth where
 something does: `causeway bench validity`, {runs:,} runs without an effect and as many with one, seed {seed}. One
-Monte-Carlo error of a rate near 5 % is {error:.2%}; {allowed:.1f} are allowed. A method that looks once covers 94
-to 96 %. A sequential one is looked at on every one of sixty days (twenty new units a day and arm), or at five planned looks; a
-false positive is a trial that was significant at any of them, and covered is one whose intervals held the truth at
-all of them. The rows "peeked at daily" are for contrast: the interval of a fixed horizon, looked at as often.
+Monte-Carlo error of a rate near 5 % is {error:.2%}; {allowed:.1f} are allowed.
+
+A method that looks once covers 94 to 96 %. A sequential one is looked at on every one of sixty days (twenty new units a
+day and arm), or at five planned looks; a false positive is a trial that was significant at any of them, and covered is
+one whose intervals held the truth at all of them. The rows "peeked at daily" are for contrast: the interval of a fixed
+horizon, looked at as often.
 
 Methods that look once are the functions that the pipeline calls, run by run. Daily looks are computed for all runs at
 once by the same formulas; tests hold them to those functions, look by look."""
