@@ -64,7 +64,8 @@ def effect_across_clusters(
     "none": f = 1.
     Statuses: no_units, too_few_units (an arm of fewer than two clusters), zero_variance, not_estimable
     (less than one degree of freedom: one cluster holds nearly all units of an arm).
-    settings: clusters, clusters_control, clusters_in_both, few_clusters (below 20 in all), small_sample, df.
+    settings: clusters, clusters_control, clusters_in_both, few_clusters (below 20 in all), effective_clusters and
+    effective_clusters_control, small_sample, df.
 
     >>> cluster, treated = [1, 1, 2, 2, 3, 3], [1, 0, 1, 0, 1, 0]
     >>> found = ClustersAcrossArms.from_arrays(cluster, treated, [3.0, 1.0, 9.0, 8.0, 6.0, 3.0])
@@ -77,10 +78,7 @@ def effect_across_clusters(
     settings: dict[str, Any] = {
         "variance": "cluster_robust_across_arms",
         "small_sample": small_sample,
-        "clusters": found.clusters,
-        "clusters_control": found.clusters_control,
-        "clusters_in_both": found.clusters + found.clusters_control - sums.n,
-        "few_clusters": sums.n < FEW_CLUSTERS,
+        **cluster_settings(sums, found.clusters, found.clusters_control),
     }
     totals = (sums.n * sums.mean("denominator"), sums.n * sums.mean("denominator_control"))
     outcomes = (sums.mean("outcome"), sums.mean("outcome_control"))
@@ -96,12 +94,12 @@ def effect_across_clusters(
         return without("no_units", "an arm is empty")
     if min(found.clusters, found.clusters_control) < 2:
         return without("too_few_units", "an arm has fewer than two clusters")
-    factor, df = _small_sample(found, totals, small_sample)
+    factor, df = small_sample_of_clusters(sums, totals, found.units + found.units_control, small_sample)
     comoments = sums.comoment_matrix(COLUMNS, COLUMNS)
     of_treated = np.array([1, -mean, 0, 0]) / totals[0]
     of_control = np.array([0, 0, 1, -mean_control]) / totals[1]
     products = [
-        factor * _product(comoments, left, right)
+        factor * product_over_clusters(comoments, left, right)
         for left, right in (
             (of_treated, of_treated),
             (of_control, of_control),
@@ -125,7 +123,25 @@ def effect_across_clusters(
     )
 
 
-def _product(comoments: NDArray[np.float64], left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
+def cluster_settings(sums: JointMoments, clusters: int, clusters_control: int) -> dict[str, Any]:
+    """What every clustered method says of its clusters, from moments over them of the denominators of both arms."""
+    return {
+        "clusters": clusters,
+        "clusters_control": clusters_control,
+        "clusters_in_both": clusters + clusters_control - sums.n,
+        "few_clusters": sums.n < FEW_CLUSTERS,
+        "effective_clusters": _effective(sums, "denominator"),
+        "effective_clusters_control": _effective(sums, "denominator_control"),
+    }
+
+
+def _effective(sums: JointMoments, name: str) -> float | None:
+    """(sum d)**2 / sum d**2 over clusters (Carter, Schnepel & Steigerwald 2017); None for an empty arm."""
+    total = sums.n * sums.mean(name)
+    return None if not total > 0 else total**2 / (sums.comoment(name, name) + total**2 / sums.n)
+
+
+def product_over_clusters(comoments: NDArray[np.float64], left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
     """left' M right, and exactly 0.0 where it is rounding beside its own terms."""
     value = float(left @ comoments @ right)
     spread = np.sqrt(np.diag(comoments))
@@ -133,16 +149,30 @@ def _product(comoments: NDArray[np.float64], left: NDArray[np.float64], right: N
     return value if abs(value) > PERFECT_FIT * size else 0.0
 
 
-def _small_sample(found: ClustersAcrossArms, totals: tuple[float, float], kind: SmallSample) -> tuple[float, float]:
-    """Factor of the variance and degrees of freedom."""
-    clusters, units = found.sums.n, found.units + found.units_control
+def small_sample_of_clusters(
+    sums: JointMoments,
+    totals: tuple[float, float],
+    units: int,
+    kind: SmallSample,
+    *,
+    slopes: int = 0,
+    spent: tuple[float, float] = (0.0, 0.0),
+) -> tuple[float, float]:
+    """Factor of the variance and degrees of freedom.
+
+    sums: moments over clusters of "denominator" and "denominator_control", which add up to `totals`; units: of both
+    arms. slopes: how many were estimated over both arms, which "cr1" wants. spent: what they take from each arm, as a
+    share of its variance (`slopes_spent`), which "effective_clusters" adds to B; the degrees of freedom shrink with
+    V - B.
+    """
+    clusters = sums.n
     if kind == "none":
         return 1.0, clusters - 1
     if kind == "cr1":
-        return clusters / (clusters - 1) * (units - 1) / (units - 2), clusters - 1
+        return clusters / (clusters - 1) * (units - 1) / (units - 2 - slopes), clusters - 1
     names = ("denominator", "denominator_control")
-    means = np.array([found.sums.mean(name) for name in names])
-    squares = found.sums.comoment_matrix(names, names) + clusters * np.outer(means, means)
+    means = np.array([sums.mean(name) for name in names])
+    squares = sums.comoment_matrix(names, names) + clusters * np.outer(means, means)
     # Shares of the clusters in the arms, squared and multiplied, and summed over clusters.
     (treated, both), (_, control) = squares / np.outer(totals, totals)
     # In units of the smaller arm: only the proportion of the two matters.
@@ -151,4 +181,6 @@ def _small_sample(found: ClustersAcrossArms, totals: tuple[float, float], kind: 
     of_squares = a * a * treated + b * b * control + 2 * a * b * both
     of_loss = (a * treated) ** 2 + (b * control) ** 2 + a * b * both * (treated + control)
     of_pairs = (a * treated) ** 2 + (b * control) ** 2 + 2 * a * b * both**2
-    return float((a + b) / left), float(left**2 / (of_squares - 2 * of_loss + of_pairs))
+    df = float(left**2 / (of_squares - 2 * of_loss + of_pairs))
+    rest = float(left - a * spent[0] - b * spent[1])
+    return (float(a + b) / rest, df * rest / float(left)) if rest > 0 else (math.nan, 0.0)
