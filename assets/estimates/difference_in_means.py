@@ -5,6 +5,7 @@ import dagster as dg
 
 from assets import declared, partitions
 from assets.columns import effect_frame, effect_row
+from assets.estimates.cluster_sums import ClusteredSums, of_means_and_ratios
 from assets.estimates.distributions import ByVariant, effect_on, of_units
 from assets.estimates.joint_sums import DENOMINATOR, OUTCOME, JointByArm, of_ratios
 from assets.estimates.moments import ByArm, by_everybody, by_segment
@@ -29,6 +30,7 @@ class Sums:
     moments: ByArm
     ratios: JointByArm
     units: ByVariant
+    clustered: ClusteredSums | None = None
 
 
 @dg.asset(
@@ -46,10 +48,10 @@ class Sums:
     kinds={"python", "postgres"},
     owners=["team:experimentation"],
     tags={"causeway/partitions": "experiments"},
-    code_version="2",
+    code_version="3",
     description=(
         "Every variant against control, unadjusted: means, ratios of sums, quantiles and times,"
-        " for everybody and for every level of the declared segments."
+        " for everybody and for every level of the declared segments, with the interval of the declared clusters."
         " One row per tenant, experiment, metric, segment and variant."
     ),
 )
@@ -59,10 +61,12 @@ def difference_in_means(context: dg.AssetExecutionContext, postgres: PostgresRes
         **by_everybody(postgres, context.partition_key),
         **by_segment(postgres, context.partition_key, experiment.segments),
     }
+    column = experiment.cluster_column
     sums = Sums(
         moments,
-        of_ratios(postgres, context.partition_key, experiment.segments),
-        of_units(postgres, context.partition_key),
+        of_ratios(postgres, context.partition_key, experiment.segments) if column is None else {},
+        of_units(postgres, context.partition_key, column),
+        None if column is None else of_means_and_ratios(postgres, context.partition_key, experiment, column),
     )
     frame = effect_frame(_rows(experiment, sums))
     return publish(context, postgres, frame, unit="experiment", metadata=forests(frame, "Difference in means"))
@@ -88,12 +92,14 @@ def _rows(experiment: ExperimentDeclaration, sums: Sums) -> Iterator[dict[str, o
 def _effect(metric: Metric, sums: Sums, segment: str | None, variant: str, experiment: ExperimentDeclaration) -> Effect:
     alpha = experiment.decision.alpha
     treated, control = (metric.key, segment, variant), (metric.key, segment, experiment.control)
+    if sums.clustered is not None and (metric.is_mean or metric.type == "ratio"):
+        return sums.clustered.effect(metric, segment, variant, experiment.control, alpha)
     if metric.is_mean:
         return _of_means(sums.moments, treated, control, alpha)
     if metric.type == "ratio":
         return _of_ratio(sums.ratios, treated, control, alpha)
-    units = sums.units
-    return effect_on(metric, units.get((metric.key, variant)), units.get((metric.key, experiment.control)), alpha)
+    arms = [sums.units.get((metric.key, arm)) for arm in (variant, experiment.control)]
+    return effect_on(metric, *arms, alpha=alpha, cluster=experiment.cluster_column)
 
 
 def _of_means(moments: ByArm, treated: Arm, control: Arm, alpha: float) -> Effect:

@@ -5,6 +5,7 @@ as well.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
 from assets.partitions import split
@@ -62,6 +63,13 @@ _WITH_COVARIATES = """
     LEFT JOIN known AS k USING (unit_id)
     INNER JOIN centres_before AS b USING (metric)
     CROSS JOIN centres AS c
+    {clusters}
+"""
+
+_OF_A_CLUSTER = """
+    INNER JOIN {covariates} AS g
+        ON g.tenant_id = v.tenant_id AND g.experiment = v.experiment AND g.unit_id = v.unit_id
+            AND g.covariate = %(cluster)s AND g.value_text IS NOT NULL
 """
 
 
@@ -72,7 +80,20 @@ def of_ratios(postgres: PostgresResource, partition_key: str, segments: Sequence
         values=client.table("experiments.unit_metric_values"), covariates=client.table("features.unit_covariates")
     )
     with client.transaction(read_only=True) as transaction:
-        return _joint(transaction, rows, (OUTCOME, DENOMINATOR), _named(partition_key, segments=list(segments)))
+        return joint_moments(transaction, rows, (OUTCOME, DENOMINATOR), _named(partition_key, segments=list(segments)))
+
+
+@dataclass(frozen=True)
+class UnitRows:
+    """A query for the variables v0, v1, ... of units, by metric, segment, variant and, if there is one, cluster."""
+
+    query: str
+    names: tuple[str, ...]
+    parameters: dict[str, object]
+
+    def moments(self, transaction: PostgresTransaction) -> JointByArm:
+        """Their joint moments."""
+        return joint_moments(transaction, self.query, self.names, self.parameters)
 
 
 def with_covariates(postgres: PostgresResource, partition_key: str, covariates: Sequence[str]) -> JointByArm:
@@ -80,42 +101,51 @@ def with_covariates(postgres: PostgresResource, partition_key: str, covariates: 
 
     Of a metric that has no denominator or no past, these are zero for everybody.
     """
-    client = postgres.client()
-    tables = {
-        "values": client.table("experiments.unit_metric_values"),
-        "covariates": client.table("features.unit_covariates"),
-    }
-    named = _named(partition_key, covariates=list(covariates))
-    with client.transaction(read_only=True) as transaction:
-        numeric = {name for (name,) in transaction.fetch_all(_NUMERIC.format(**tables), named)}
-        kept = [name for name in covariates if name in numeric]
-        places = range(len(kept))
-        rows = _WITH_COVARIATES.format(
-            **tables,
-            pivot="".join(
-                f", max(value_number::numeric) FILTER (WHERE covariate = %(covariate_{place})s) AS x{place}"
-                for place in places
-            ),
-            centres="".join(f", avg(x{place}) AS x{place}" for place in places),
-            columns="".join(
-                f", coalesce(k.x{place}, c.x{place}) AS v{4 + 2 * place},"
-                f" (k.x{place} IS NULL)::integer::numeric AS v{5 + 2 * place}"
-                for place in places
-            ),
-        )
-        names = [OUTCOME, DENOMINATOR, BEFORE, DENOMINATOR_BEFORE]
-        names += [each for name in kept for each in (name, _MISSING.format(name))]
-        named |= {f"covariate_{place}": name for place, name in enumerate(kept)}
+    with postgres.client().transaction(read_only=True) as transaction:
+        rows = rows_with_covariates(transaction, partition_key, covariates)
         transaction.join_in_bulk()
-        return _joint(transaction, rows, names, named)
+        return rows.moments(transaction)
 
 
-def _named(partition_key: str, **more: list[str]) -> dict[str, object]:
+def rows_with_covariates(
+    transaction: PostgresTransaction, partition_key: str, covariates: Sequence[str], cluster: str | None = None
+) -> UnitRows:
+    """The units that `with_covariates` sums up; with the column of their cluster, those that have one."""
+    tables = {
+        "values": transaction.table("experiments.unit_metric_values"),
+        "covariates": transaction.table("features.unit_covariates"),
+    }
+    named = _named(partition_key, covariates=list(covariates)) | {"cluster": cluster}
+    numeric = {name for (name,) in transaction.fetch_all(_NUMERIC.format(**tables), named)}
+    kept = [name for name in covariates if name in numeric]
+    places = range(len(kept))
+    rows = _WITH_COVARIATES.format(
+        **tables,
+        pivot="".join(
+            f", max(value_number::numeric) FILTER (WHERE covariate = %(covariate_{place})s) AS x{place}"
+            for place in places
+        ),
+        centres="".join(f", avg(x{place}) AS x{place}" for place in places),
+        columns="".join(
+            f", coalesce(k.x{place}, c.x{place}) AS v{4 + 2 * place},"
+            f" (k.x{place} IS NULL)::integer::numeric AS v{5 + 2 * place}"
+            for place in places
+        )
+        + (", g.value_text AS cluster" if cluster else ""),
+        clusters=_OF_A_CLUSTER.format(**tables) if cluster else "",
+    )
+    names = [OUTCOME, DENOMINATOR, BEFORE, DENOMINATOR_BEFORE]
+    names += [each for name in kept for each in (name, _MISSING.format(name))]
+    named |= {f"covariate_{place}": name for place, name in enumerate(kept)}
+    return UnitRows(rows, tuple(names), named)
+
+
+def _named(partition_key: str, **more: object) -> dict[str, object]:
     tenant, experiment = split(partition_key)
     return {"tenant": tenant, "experiment": experiment, **more}
 
 
-def _joint(
+def joint_moments(
     transaction: PostgresTransaction, rows: str, names: Sequence[str], parameters: dict[str, object]
 ) -> JointByArm:
     """The moments of the columns v0, v1, ... of a query, by metric, segment and variant."""

@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 
+from assets.estimates.joint_sums import OUTCOME, UnitRows
 from assets.partitions import split
 from causeway.statistics.moments import Moments
 from resources.postgres import PostgresResource
+from resources.postgres_client import PostgresTransaction
+
+SCORE = "score"
 
 ByArm = dict[tuple[str, str | None, str], Moments]
 """Moments by metric, segment (null for everybody) and variant."""
@@ -25,6 +29,14 @@ _WITH_SCORE = """
         mean_x::float8, sum((x - mean_x) * (x - mean_x))::float8, sum((y - mean_y) * (x - mean_x))::float8
     FROM unit_values INNER JOIN means USING (metric, variant)
     GROUP BY metric, variant, n, mean_y, mean_x ORDER BY metric, variant
+"""
+_SCORED_WITH_CLUSTER = """
+    SELECT v.metric, NULL::text AS segment, v.variant, v.value AS v0, s.score::numeric AS v1, g.value_text AS cluster
+    FROM {values} AS v
+    INNER JOIN {scores} AS s USING (tenant_id, experiment, metric, unit_id)
+    INNER JOIN {covariates} AS g USING (tenant_id, experiment, unit_id)
+    WHERE v.tenant_id = %(tenant)s AND v.experiment = %(experiment)s AND v.value IS NOT NULL
+        AND g.covariate = %(cluster)s AND g.value_text IS NOT NULL
 """
 _BY_SEGMENT = """
     WITH unit_values AS (
@@ -67,6 +79,17 @@ def by_segment(postgres: PostgresResource, partition_key: str, segments: Sequenc
     )
     rows = client.fetch_all(query, (*split(partition_key), list(segments)))
     return {(metric, segment, variant): Moments(n, mean, m2) for metric, segment, variant, n, mean, m2 in rows}
+
+
+def rows_with_score(transaction: PostgresTransaction, partition_key: str, cluster: str) -> UnitRows:
+    """Outcome, twin's score and cluster of the units that have all three."""
+    tenant, experiment = split(partition_key)
+    query = _SCORED_WITH_CLUSTER.format(
+        values=transaction.table("experiments.unit_metric_values"),
+        scores=transaction.table("twins.prognostic_scores"),
+        covariates=transaction.table("features.unit_covariates"),
+    )
+    return UnitRows(query, (OUTCOME, SCORE), {"tenant": tenant, "experiment": experiment, "cluster": cluster})
 
 
 def with_score(postgres: PostgresResource, partition_key: str) -> ByArm:

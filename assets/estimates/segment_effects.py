@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 
 import dagster as dg
 import numpy as np
@@ -9,6 +10,7 @@ from assets.columns import effect_frame, effect_row
 from assets.estimates.pictures import forests
 from assets.publication import publish
 from causeway.declarations.experiment import ExperimentDeclaration
+from causeway.statistics.effect import Effect
 from causeway.twins.covariates import design_matrix
 from resources.postgres import PostgresResource
 
@@ -29,10 +31,11 @@ SEED = 20_240_102
     kinds={"python", "econml"},
     owners=["team:data-science"],
     tags={"causeway/partitions": "experiments"},
-    code_version="1",
+    code_version="2",
     description=(
         "The effect within every level of the declared segments by double machine learning (EconML), adjusted for the"
-        " covariates. One row per tenant, experiment, metric, segment and variant."
+        " covariates, with the interval of the declared clusters."
+        " One row per tenant, experiment, metric, segment and variant."
     ),
 )
 def segment_effects(context: dg.AssetExecutionContext, postgres: PostgresResource) -> dg.MaterializeResult:
@@ -54,7 +57,9 @@ def _rows(
     # EconML takes seconds to import: here, and not where definitions are loaded.
     from causeway.effects.segments import segment_effects as estimate
 
-    profiles = unit_frames.profiles(postgres, context.partition_key, experiment.profile_columns)
+    column = experiment.cluster_column
+    named = (*experiment.profile_columns, *([] if column is None else [column]))
+    profiles = unit_frames.profiles(postgres, context.partition_key, named)
     known = profiles.covariates(experiment.covariates)
     levels = {name: profiles.levels(name) for name in experiment.segments}
     outcomes = unit_frames.outcomes(postgres, context.partition_key)
@@ -62,24 +67,35 @@ def _rows(
     for (metric,), frame in outcomes.group_by("metric", maintain_order=True):
         joined = frame.join(known, on="unit_id", how="left", maintain_order="left")
         matrix = design_matrix(joined, experiment.covariates)
+        clusters = None if column is None else _labels(frame, profiles.levels(column))
         for segment in experiment.segments:
             context.log.info(f"{metric} by {segment}: {joined.height} units")
-            labels = frame.select("unit_id").join(levels[segment], on="unit_id", how="left", maintain_order="left")
+            labels = _labels(frame, levels[segment])
             for found in estimate(
                 joined["value"].cast(pl.Float64).fill_null(np.nan).to_numpy(),
                 joined["variant"].to_list(),
-                labels["level"].to_list(),
+                labels,
                 matrix.values if matrix.columns else None,
                 variants=variants,
                 control=experiment.control,
                 seed=SEED,
                 alpha=experiment.decision.alpha,
+                clusters=clusters,
             ):
                 yield effect_row(
-                    found.effect,
+                    found.effect if column is None else _of_clusters(found.effect, column),
                     metric=str(metric),
                     segment=f"{segment}={found.level}",
                     variant=found.variant,
                     control=experiment.control,
                     method="econml_linear_dml",
                 )
+
+
+def _labels(units: pl.DataFrame, levels: pl.DataFrame) -> list[str | None]:
+    """The level of each unit, in the order of the units."""
+    return units.select("unit_id").join(levels, on="unit_id", how="left", maintain_order="left")["level"].to_list()
+
+
+def _of_clusters(effect: Effect, column: str) -> Effect:
+    return replace(effect, settings=effect.settings | {"cluster": column})

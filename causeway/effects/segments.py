@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from causeway.statistics.cluster_influence import ClusterInfluence, with_clusters
 from causeway.statistics.comparison import EstimatedMean, check_alpha, compare_means, satterthwaite_df
 from causeway.statistics.effect import Effect, Status
 from causeway.twins.learners import HIST_GRADIENT_BOOSTING, RIDGE, Array, Learner, one_thread
@@ -61,6 +62,7 @@ class _Pair:
     treated: npt.NDArray[np.int64]
     level: npt.NDArray[np.int64]
     x: Array | None
+    cluster: npt.NDArray[np.int64] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +87,7 @@ def segment_effects(
     alpha: float = 0.05,
     min_units_per_arm: int = MIN_UNITS_PER_ARM,
     model_y: ModelY = "chosen",
+    clusters: Sequence[str | None] | npt.NDArray[Any] | None = None,
 ) -> list[SegmentEffect]:
     """One result per level (in alphabetical order) and variant other than the control (in the order of
     `variants`).
@@ -103,15 +106,21 @@ def segment_effects(
     `settings["std_error_econml"]`. `mean` and `mean_control` are adjusted means: the level's mean outcome
     had everybody, or nobody, been treated, so that effect = mean - mean_control.
 
-    Statuses: "no_units" and "too_few_units" (an arm of the level has none, or fewer than
-    `min_units_per_arm`), "zero_variance", and "not_estimable" for levels beyond the fifty largest. Raises
-    ValueError for shapes that disagree or an unknown control.
+    clusters: labels (units,) of what units are alike within, which may span arms and levels. The same influences,
+    without HC3's leverages, are then summed by cluster (`causeway.statistics.cluster_influence`); the point estimates
+    stay as they are, but units without a cluster are left out.
+
+    Statuses: "no_units" and "too_few_units" (an arm of the level has none, fewer than
+    `min_units_per_arm`, or fewer than two clusters), "zero_variance", and "not_estimable" for levels beyond the
+    fifty largest. Raises ValueError for shapes that disagree or an unknown control.
     """
     check_alpha(alpha)
     arms = np.asarray(variant, dtype=object)
     labels = np.asarray(segment_values, dtype=object)
     y = np.asarray(y, dtype=np.float64)
+    groups = None if clusters is None else np.asarray(clusters, dtype=object)
     lengths = {"y": len(y), "variant": len(arms), "segment_values": len(labels)}
+    lengths |= {} if groups is None else {"clusters": len(groups)}
     if len(set(lengths.values())) != 1 or (x is not None and len(x) != len(y)):
         raise ValueError(f"one row per unit is expected everywhere, got {lengths}, x: {None if x is None else len(x)}")
     if control not in variants:
@@ -123,6 +132,8 @@ def segment_effects(
     usable = np.isfinite(y) & np.array(
         [arm in declared and label is not None for arm, label in zip(arms, labels, strict=True)], dtype=bool
     )
+    if groups is not None:
+        usable &= np.array([group is not None for group in groups], dtype=bool)
     levels = sorted({str(label) for label in labels[usable]})
     index = {level: position for position, level in enumerate(levels)}
     level_of = np.array(
@@ -153,6 +164,7 @@ def segment_effects(
                 treated=(arms[rows] == arm).astype(np.int64),
                 level=np.searchsorted(kept, level_of[rows]).astype(np.int64),
                 x=None if x is None or x.shape[1] == 0 else np.asarray(x, dtype=np.float64)[rows],
+                cluster=None if groups is None else np.unique(groups[rows].astype(str), return_inverse=True)[1],
             )
             effects = _pair_effects(pair, seed, alpha, model_y, settings)
             found |= {(level, arm): effect for level, effect in zip(pair.levels, effects, strict=True)}
@@ -280,7 +292,7 @@ def _level_effect(pair: _Pair, residuals: _Residuals, position: int, alpha: floa
     std_error = math.sqrt(from_treated + from_control)
     if std_error <= ROUNDING * float(np.std(y)):
         return Effect("zero_variance", n, n_control, settings=settings)
-    return compare_means(
+    independent = compare_means(
         EstimatedMean(n, mean_control + effect, float(of_treated @ of_treated)),
         EstimatedMean(n_control, mean_control, float(of_control @ of_control)),
         std_error=std_error,
@@ -294,3 +306,10 @@ def _level_effect(pair: _Pair, residuals: _Residuals, position: int, alpha: floa
             "mean_control_unadjusted": float(y[~is_treated].mean()),
         },
     )
+    if pair.cluster is None:
+        return independent
+    # What a unit contributes, without the leverage: that of clusters is in the factor of their number.
+    of_effect = of_effect * (1 - leverage)
+    of_control = (without_effect - mean_control) / len(y) - share * of_effect
+    of_clusters = ClusterInfluence.from_arrays(pair.cluster[rows], is_treated, of_control + of_effect, of_control)
+    return with_clusters(independent, of_clusters, alpha=alpha)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,9 @@ from causeway.statistics.clusters import FEW_CLUSTERS, FEWEST_DF, PERFECT_FIT, S
 from causeway.statistics.comparison import EstimatedMean, check_alpha, compare_means
 from causeway.statistics.effect import Effect, Status
 from causeway.statistics.joint_moments import JointMoments
+from causeway.statistics.ratio import WEAK
+
+Array = NDArray[np.float64]
 
 COLUMNS = ("outcome", "denominator", "outcome_control", "denominator_control")
 
@@ -123,6 +126,36 @@ def effect_across_clusters(
     )
 
 
+def ratio_across_clusters(
+    found: ClustersAcrossArms, *, small_sample: SmallSample = "effective_clusters", alpha: float = 0.05
+) -> Effect:
+    """`effect_across_clusters` of a ratio metric, unless a mean denominator is too uncertain for the delta method.
+
+    The sums must hold "units" and "units_control", too: the mean denominator of an arm is itself a ratio of cluster
+    sums, and above a coefficient of variation of 0.1 the status is not_estimable. settings: denominator_cv and
+    denominator_cv_control.
+    """
+    effect = effect_across_clusters(found, small_sample=small_sample, alpha=alpha)
+    cv, cv_control = (_denominator_cv(found.sums, arm) for arm in ("", "_control"))
+    settings = effect.settings | {"denominator_cv": cv, "denominator_cv_control": cv_control}
+    if effect.status == "ok" and max(cv or 0.0, cv_control or 0.0) > WEAK:
+        settings["reason"] = "the mean denominator of an arm is too uncertain for the delta method"
+        return Effect("not_estimable", effect.n, effect.n_control, settings=settings)
+    return replace(effect, settings=settings)
+
+
+def _denominator_cv(sums: JointMoments, arm: str) -> float | None:
+    """Coefficient of variation of the mean denominator over units, as a ratio of cluster sums; None without units."""
+    names = [f"denominator{arm}", f"units{arm}"]
+    total, units = (sums.n * sums.mean(name) for name in names)
+    if not total > 0 or sums.n < 2:
+        return None
+    weights = np.array([1 / total, -1 / units])
+    return math.sqrt(
+        sums.n / (sums.n - 1) * max(0.0, product_over_clusters(sums.comoment_matrix(names, names), weights, weights))
+    )
+
+
 def cluster_settings(sums: JointMoments, clusters: int, clusters_control: int) -> dict[str, Any]:
     """What every clustered method says of its clusters, from moments over them of the denominators of both arms."""
     return {
@@ -141,7 +174,9 @@ def _effective(sums: JointMoments, name: str) -> float | None:
     return None if not total > 0 else total**2 / (sums.comoment(name, name) + total**2 / sums.n)
 
 
-def product_over_clusters(comoments: NDArray[np.float64], left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
+def product_over_clusters(
+    comoments: NDArray[np.float64], left: NDArray[np.float64], right: NDArray[np.float64]
+) -> float:
     """left' M right, and exactly 0.0 where it is rounding beside its own terms."""
     value = float(left @ comoments @ right)
     spread = np.sqrt(np.diag(comoments))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
+from causeway.statistics.clusters import FEW_CLUSTERS
 from causeway.statistics.comparison import EstimatedMean, check_alpha, compare_means, satterthwaite_df
 from causeway.statistics.effect import Effect, Status
 from causeway.statistics.mid_quantile import Crossing, Step, crossing, rank_at, steps_near
@@ -169,7 +170,9 @@ def ranks_needed(n: int, q: float, sigma: float | None = None, alpha: float = 0.
     return tuple(sorted({rank_at(n, level) for level in levels}))
 
 
-def quantile_effect(treated: ArmQuantile, control: ArmQuantile, *, alpha: float = 0.05) -> Effect:
+def quantile_effect(
+    treated: ArmQuantile, control: ArmQuantile, *, correlation: float | None = None, alpha: float = 0.05
+) -> Effect:
     """The q-quantile of the treated minus that of the control: of one value a unit, or of all events of all units.
 
     Quantiles are those of the mid-distribution (see `crossing`), so that rounding and ties are handled. The
@@ -185,6 +188,9 @@ def quantile_effect(treated: ArmQuantile, control: ArmQuantile, *, alpha: float 
     At the event level a unit with many events weighs more.
 
     treated, control: of the same level q; the steps must reach as far as this alpha wants.
+    correlation: of the two shares of values below the quantile, where units (clusters) have values in both arms:
+    sum over units of r_t r_c / sqrt(unit_ss_t unit_ss_c), r being what unit_ss is the sum of squares of. Then the
+    variance is v_t + v_c - 2 correlation sqrt(v_t v_c), with the degrees of freedom of the arm of fewer units.
     alpha: error rate of the two-sided interval. Raises ValueError unless it lies between 0 and 1, and where
     the levels differ.
     `mean` and `mean_control` of the result are the arms' quantiles; n and n_control count units.
@@ -202,6 +208,8 @@ def quantile_effect(treated: ArmQuantile, control: ArmQuantile, *, alpha: float 
     check_alpha(alpha)
     if treated.q != control.q:
         raise ValueError(f"quantiles of different levels: {treated.q} and {control.q}")
+    if correlation is not None and not -1 <= correlation < 1:
+        raise ValueError(f"a correlation lies between -1 and 1: {correlation}")
     why_not = _why_not(treated, control, alpha)
     if why_not is not None:
         status, reason = why_not
@@ -209,12 +217,15 @@ def quantile_effect(treated: ArmQuantile, control: ArmQuantile, *, alpha: float 
         return Effect(status, treated.units, control.units, settings=settings)
 
     v, v_control = (_variance(arm, alpha) for arm in (treated, control))
+    covariance = (correlation or 0.0) * math.sqrt(v * v_control)
+    dfs = treated.units - 1, control.units - 1
     spread = treated.q * (1 - treated.q)
     return compare_means(
         EstimatedMean(treated.units, _value(treated), v),
         EstimatedMean(control.units, _value(control), v_control),
-        std_error=math.sqrt(v + v_control),
-        df=satterthwaite_df((v, treated.units - 1), (v_control, control.units - 1)),
+        std_error=math.sqrt(v + v_control - 2 * covariance),
+        covariance=covariance,
+        df=satterthwaite_df((v, dfs[0]), (v_control, dfs[1])) if correlation is None else min(dfs),
         alpha=alpha,
         settings={
             "estimand": "quantile",
@@ -230,6 +241,34 @@ def quantile_effect(treated: ArmQuantile, control: ArmQuantile, *, alpha: float 
     )
 
 
+def clustered_quantile_effect(
+    values: tuple[ArrayLike, ArrayLike], clusters: tuple[ArrayLike, ArrayLike], q: float, *, alpha: float = 0.05
+) -> Effect:
+    """`quantile_effect` of one value a unit, where units of a cluster are alike and clusters may span the arms.
+
+    values, clusters: of the units of the treated and of the control, each (units,). n and n_control count units;
+    settings: clusters, clusters_control, clusters_in_both, few_clusters, correlation.
+    """
+    labels = [np.asarray(each) for each in clusters]
+    arms = [ArmQuantile.from_arrays(y, q, units=each, alpha=alpha) for y, each in zip(values, labels, strict=True)]
+    in_both = len(np.intersect1d(labels[0], labels[1]))
+    together = arms[0].units + arms[1].units - in_both
+    correlation = correlation_of_arms((arms[0], arms[1]), values, clusters) if in_both else None
+    effect = quantile_effect(*arms, correlation=correlation, alpha=alpha)
+    settings = effect.settings | {
+        "level": "unit",
+        "variance": "cluster_robust_outer_interval",
+        "clusters": arms[0].units,
+        "clusters_control": arms[1].units,
+        "clusters_in_both": in_both,
+        "few_clusters": together < FEW_CLUSTERS,
+        "correlation": correlation,
+    }
+    for name in ("events", "events_control"):
+        settings.pop(name, None)
+    return replace(effect, n=len(labels[0]), n_control=len(labels[1]), settings=settings)
+
+
 def _critical_value(alpha: float) -> float:
     return -float(ndtri(alpha / 2))
 
@@ -239,11 +278,34 @@ def _levels(n: int, q: float, sigma: float, alpha: float) -> tuple[float, float]
     return q - reach, q + reach
 
 
-def _unit_ss(values: NDArray[np.float64], unit: NDArray[np.int64], q: float, location: Crossing) -> float:
+def correlation_of_arms(
+    arms: tuple[ArmQuantile, ArmQuantile],
+    values: tuple[ArrayLike, ArrayLike],
+    units: tuple[ArrayLike, ArrayLike],
+) -> float:
+    """The `correlation` of `quantile_effect`, from the values of each arm and the units (clusters) they are of."""
+    names, index = np.unique(np.concatenate([np.asarray(each) for each in units]), return_inverse=True)
+    places = np.split(index, [len(np.asarray(units[0]))])
+    residuals = []
+    for arm, column, place in zip(arms, values, places, strict=True):
+        if arm.location is None:
+            return 0.0
+        weights = _weights(np.asarray(column, dtype=np.float64), arm.location)
+        residuals.append(np.bincount(place, weights - arm.q, minlength=len(names)))
+    size = math.sqrt(float(residuals[0] @ residuals[0]) * float(residuals[1] @ residuals[1]))
+    # One that is 1 leaves no variance, which is never true of samples.
+    return min(float(residuals[0] @ residuals[1]) / size, 1 - 1e-9) if size else 0.0
+
+
+def _weights(values: NDArray[np.float64], location: Crossing) -> NDArray[np.float64]:
+    """How far each value lies below the quantile: 1, 0, or in between where it is next to it."""
     at_low, at_high = location.weights
     low, high = location.low.value, location.high.value
-    weights = np.where(values < low, 1.0, np.where(values == low, at_low, np.where(values == high, at_high, 0.0)))
-    residuals = np.bincount(unit, weights - q)
+    return np.where(values < low, 1.0, np.where(values == low, at_low, np.where(values == high, at_high, 0.0)))
+
+
+def _unit_ss(values: NDArray[np.float64], unit: NDArray[np.int64], q: float, location: Crossing) -> float:
+    residuals = np.bincount(unit, _weights(values, location) - q)
     return float(residuals @ residuals)
 
 

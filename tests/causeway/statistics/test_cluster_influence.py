@@ -40,9 +40,7 @@ def fitted(world: dict[str, np.ndarray], names: tuple[str, ...], ratio: bool = F
     plain = cuped(*arms, names, denominator="denominator" if ratio else None)
     slopes = plain.settings["slopes"], plain.settings["slopes_control"]
     denominator = "denominator" if ratio else None
-    found = effect_across_clusters_adjusted(
-        plain, world["cluster"], t, columns, slopes, denominator=denominator, **how
-    )
+    found = effect_across_clusters_adjusted(plain, world["cluster"], t, columns, slopes, denominator=denominator, **how)
     return plain, found
 
 
@@ -99,7 +97,7 @@ def test_equal_slopes_leave_nothing_but_statsmodels():
 
 
 def test_one_unit_a_cluster_is_the_answer_of_independent_units():
-    """Of a large sample, up to the factor between HC0 and the model's variance: here the noise is the same everywhere."""
+    """Of a large sample with the same noise everywhere: the sandwich is the model's variance."""
     rng = np.random.default_rng(8)
     n = 40_000
     x, t = rng.normal(size=n), rng.random(n) < 0.3
