@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import dagster as dg
@@ -7,6 +7,7 @@ from assets import declared, partitions
 from assets.columns import effect_frame, effect_row
 from assets.estimates.cluster_sums import ClusteredSums, of_means_and_ratios
 from assets.estimates.distributions import ByVariant, effect_on, of_units
+from assets.estimates.event_quantiles import of_events
 from assets.estimates.joint_sums import DENOMINATOR, OUTCOME, JointByArm, of_ratios
 from assets.estimates.moments import ByArm, by_everybody, by_segment
 from assets.estimates.pictures import forests
@@ -30,6 +31,7 @@ class Sums:
     moments: ByArm
     ratios: JointByArm
     units: ByVariant
+    events: Mapping[tuple[str, str], Effect]
     clustered: ClusteredSums | None = None
 
 
@@ -38,6 +40,7 @@ class Sums:
     deps=[
         ["experiments", "sufficient_statistics"],
         ["experiments", "unit_metric_values"],
+        ["experiments", "event_values"],
         ["experiments", "metric_definitions"],
         ["features", "unit_covariates"],
         ["experiments", "health"],
@@ -66,6 +69,7 @@ def difference_in_means(context: dg.AssetExecutionContext, postgres: PostgresRes
         moments,
         of_ratios(postgres, context.partition_key, experiment.segments) if column is None else {},
         of_units(postgres, context.partition_key, column),
+        of_events(postgres, context.partition_key, experiment),
         None if column is None else of_means_and_ratios(postgres, context.partition_key, experiment, column),
     )
     frame = effect_frame(_rows(experiment, sums))
@@ -98,6 +102,8 @@ def _effect(metric: Metric, sums: Sums, segment: str | None, variant: str, exper
         return _of_means(sums.moments, treated, control, alpha)
     if metric.type == "ratio":
         return _of_ratio(sums.ratios, treated, control, alpha)
+    if metric.level == "event":
+        return sums.events[metric.key, variant]
     arms = [sums.units.get((metric.key, arm)) for arm in (variant, experiment.control)]
     return effect_on(metric, *arms, alpha=alpha, cluster=experiment.cluster_column)
 

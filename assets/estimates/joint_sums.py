@@ -19,6 +19,8 @@ JointByArm = dict[tuple[str, str | None, str], JointMoments]
 OUTCOME, DENOMINATOR = "outcome", "denominator"
 BEFORE, DENOMINATOR_BEFORE = "before", "denominator_before"
 _MISSING = "{} (missing)"
+# A column may have the name of one of the above.
+_DECLARED = "{} (declared)"
 
 _RATIOS = """
     SELECT v.metric, NULL::text AS segment, v.variant, v.value AS v0, v.denominator AS v1
@@ -135,7 +137,8 @@ def rows_with_covariates(
         clusters=_OF_A_CLUSTER.format(**tables) if cluster else "",
     )
     names = [OUTCOME, DENOMINATOR, BEFORE, DENOMINATOR_BEFORE]
-    names += [each for name in kept for each in (name, _MISSING.format(name))]
+    called = [_DECLARED.format(name) if name in names else name for name in kept]
+    names += [each for name in called for each in (name, _MISSING.format(name))]
     named |= {f"covariate_{place}": name for place, name in enumerate(kept)}
     return UnitRows(rows, tuple(names), named)
 

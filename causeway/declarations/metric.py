@@ -232,6 +232,10 @@ def problems_of_definition(type_: MetricType, metric: Definition) -> Iterator[tu
         yield (), "a ratio needs a denominator, such as {event: visit}"
     if type_ == "quantile" and metric.quantile is None:
         yield (), "a quantile metric needs its quantile, such as 0.95"
+    if type_ == "quantile" and metric.level == "event":
+        for name in ("cap", "exclude"):
+            if getattr(metric, name) is not None:
+                yield (name,), "bounds the value of a unit, and level: event compares those of events"
     if type_ == "funnel":
         yield from _problems_of_funnel(metric)
     if type_ == "retention":

@@ -252,21 +252,25 @@ def clustered_quantile_effect(
     labels = [np.asarray(each) for each in clusters]
     arms = [ArmQuantile.from_arrays(y, q, units=each, alpha=alpha) for y, each in zip(values, labels, strict=True)]
     in_both = len(np.intersect1d(labels[0], labels[1]))
-    together = arms[0].units + arms[1].units - in_both
     correlation = correlation_of_arms((arms[0], arms[1]), values, clusters) if in_both else None
     effect = quantile_effect(*arms, correlation=correlation, alpha=alpha)
+    return in_clusters(effect, (len(labels[0]), len(labels[1])), in_both, correlation)
+
+
+def in_clusters(effect: Effect, units: tuple[int, int], in_both: int, correlation: float | None) -> Effect:
+    """A quantile effect whose "units" were clusters, said of the units in them; in_both: clusters with both arms."""
+    clusters, clusters_control = effect.n, effect.n_control
     settings = effect.settings | {
-        "level": "unit",
         "variance": "cluster_robust_outer_interval",
-        "clusters": arms[0].units,
-        "clusters_control": arms[1].units,
+        "clusters": clusters,
+        "clusters_control": clusters_control,
         "clusters_in_both": in_both,
-        "few_clusters": together < FEW_CLUSTERS,
+        "few_clusters": clusters + clusters_control - in_both < FEW_CLUSTERS,
         "correlation": correlation,
     }
-    for name in ("events", "events_control"):
-        settings.pop(name, None)
-    return replace(effect, n=len(labels[0]), n_control=len(labels[1]), settings=settings)
+    if settings.get("events") == units[0] and settings.get("events_control") == units[1]:
+        settings["level"] = "unit"
+    return replace(effect, n=units[0], n_control=units[1], settings=settings)
 
 
 def _critical_value(alpha: float) -> float:

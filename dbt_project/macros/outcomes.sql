@@ -67,6 +67,7 @@
 {% macro unit_events(unit, event, property, filter, from_moment, until_moment) -%}
     select
         events.occurred_at,
+        events.source,
         events.event_id,
         case
             when {{ property }} is null then 1::numeric
