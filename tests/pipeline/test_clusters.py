@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import math
 import random
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 
 from causeway.effects.segments import segment_effects
 from causeway.statistics import JointMoments, Moments, adjusted_effect, cuped, difference_in_means
 from causeway.statistics.cluster_influence import effect_across_clusters_adjusted
 from causeway.statistics.clusters_across_arms import ClustersAcrossArms, effect_across_clusters
-from causeway.statistics.quantile import clustered_quantile_effect
+from causeway.statistics.quantile import ArmQuantile, clustered_quantile_effect, correlation_of_arms, quantile_effect
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import House
 
 CLASS = "acme|classes"
@@ -53,6 +59,54 @@ def pupils() -> list[dict[str, Any]]:
 PUPILS = pupils()
 
 
+def latencies() -> list[dict[str, Any]]:
+    """80 users of 16 teams, two arms in each team; a few requests each, whose latency depends on team and user."""
+    dice = random.Random(9)
+    team_of = [dice.gauss(0, 0.3) for _ in range(16)]
+    rows = []
+    for user in range(80):
+        own = dice.gauss(0, 0.5)
+        for _ in range(dice.randrange(0, 12)):
+            latency = 300 * math.exp(team_of[user % 16] + own + dice.gauss(0, 0.4)) * (1.2 if user // 16 % 2 else 1)
+            arm = "new" if user // 16 % 2 else "old"
+            rows.append({"user": f"u{user:02}", "team": f"t{user % 16:02}", "arm": arm, "ms": round(latency)})
+    return rows
+
+
+LATENCIES = latencies()
+
+
+def world_of_latencies(house: House) -> None:
+    """Requests before and after the metric's window do not count, and other events do not."""
+    events: list[dict[str, Any]] = []
+
+    def event(kind: str, unit: str, at: str, **properties: Any) -> None:
+        events.append({"event_id": str(len(events)), "type": kind, "unit_id": unit, "occurred_at": at, **properties})
+
+    for number in range(80):
+        user, arm = f"u{number:02}", "new" if number // 16 % 2 else "old"
+        event("profile", user, "2024-03-01T00:00:00Z", team=f"t{number % 16:02}")
+        event("request", user, "2024-03-02T00:00:00Z", ms=9_000)
+        for experiment in ("latency", "latency_of_teams"):
+            event("assignment", user, "2024-03-03T00:00:00Z", experiment=experiment, variant=arm)
+        event("request", user, "2024-03-11T00:00:00Z", ms=9_000)
+        event("request", user, "2024-03-04T00:00:00Z", ms="slow")
+        event("visit", user, "2024-03-04T00:00:00Z", ms=9_000)
+    for row in LATENCIES:
+        event("request", row["user"], "2024-03-05T12:00:00Z", ms=row["ms"])
+    house.write("latencies.ndjson", "".join(json.dumps(each) + "\n" for each in events))
+    house.declare("source", "latencies", file="latencies.ndjson", mode="snapshot")
+    p80 = {"key": "p80", "type": "quantile", "event": "request", "column": "ms", "quantile": 0.8, "level": "event"}
+    declared = {
+        "unit": "user",
+        "control": "old",
+        "variants": {"old": 1, "new": 1},
+        "metrics": [p80 | {"window_days": 7}, {"key": "requests", "type": "count", "event": "request"}],
+    }
+    house.declare("experiment", "latency", **declared)
+    house.declare("experiment", "latency_of_teams", **declared, cluster="team")
+
+
 @pytest.fixture(scope="module")
 def school_house(own_house: House) -> House:
     own_house.table("classes.csv", PUPILS)
@@ -73,6 +127,7 @@ def school_house(own_house: House) -> House:
     own_house.declare("experiment", "classes", **declared, cluster="school")
     own_house.declare("experiment", "pupils", **declared)
     own_house.declare("experiment", "no_counties", **declared, cluster="county")
+    world_of_latencies(own_house)
     own_house.refresh()
     return own_house
 
@@ -221,6 +276,48 @@ def test_every_method_is_wider_or_narrower_than_without_clusters_but_says_the_sa
         assert "clusters" not in row["settings"]
 
 
+def latency_of_arms(belongs: str) -> tuple[list[np.ndarray], list[np.ndarray], list[int]]:
+    """Values of the events of both arms, what each belongs to, and the users of each arm."""
+    arms = [[row for row in LATENCIES if row["arm"] == arm] for arm in ("new", "old")]
+    return (
+        [np.array([row["ms"] for row in arm], dtype=float) for arm in arms],
+        [np.array([row[belongs] for row in arm]) for arm in arms],
+        [len({row["user"] for row in arm}) for arm in arms],
+    )
+
+
+def test_a_quantile_of_all_events_knows_that_the_events_of_a_unit_belong_together(school_house: House) -> None:
+    values, users, units = latency_of_arms("user")
+    expected = quantile_effect(
+        *(ArmQuantile.from_arrays(y, 0.8, units=each) for y, each in zip(values, users, strict=True))
+    )
+    row = school_house.served_one("acme|latency", "p80", "difference_in_means", "new")
+    agree(row, expected)
+    assert row["settings"]["level"] == "event"
+    assert row["settings"]["design_effect"] == pytest.approx(expected.settings["design_effect"], rel=1e-9)
+    assert [row["n"], row["n_control"]] == units
+    assert row["settings"]["events"] + row["settings"]["events_control"] == len(LATENCIES)
+
+
+def test_a_quantile_of_all_events_knows_that_the_users_of_a_team_belong_together(school_house: House) -> None:
+    values, teams, units = latency_of_arms("team")
+    arms = [ArmQuantile.from_arrays(y, 0.8, units=each) for y, each in zip(values, teams, strict=True)]
+    correlation = correlation_of_arms(tuple(arms), tuple(values), tuple(teams))
+    row = school_house.served_one("acme|latency_of_teams", "p80", "difference_in_means", "new")
+    agree(row, quantile_effect(*arms, correlation=correlation))
+    assert row["settings"]["correlation"] == pytest.approx(correlation, rel=1e-9)
+    assert row["settings"]["clusters_in_both"] == len(set(teams[0]) & set(teams[1]))
+    assert [row["n"], row["n_control"]] == units
+
+
+def test_events_are_kept_for_such_metrics_alone(school_house: House) -> None:
+    found = school_house.rows("SELECT experiment, metric, count(*) AS n FROM experiments.event_values GROUP BY 1, 2")
+    assert {(row["experiment"], row["metric"], row["n"]) for row in found} == {
+        ("latency", "p80", len(LATENCIES)),
+        ("latency_of_teams", "p80", len(LATENCIES)),
+    }
+
+
 def test_a_column_that_nobody_has_gives_no_number(school_house: House) -> None:
     rows = school_house.served("acme|no_counties")
     assert rows
@@ -229,3 +326,65 @@ def test_a_column_that_nobody_has_gives_no_number(school_house: House) -> None:
         assert row["status"] in {"no_units", "no_covariates"}
     counted = served(school_house, "score", "difference_in_means", experiment="acme|no_counties")
     assert counted["settings"]["units_without_cluster"] == 120
+
+
+STAR = {"regular": 1, "small": 1, "regular+aide": 1}
+
+
+def star_pupils(folder: Path) -> list[dict[str, Any]]:
+    """Kindergarten of the STAR trial: every school has classes of all three kinds."""
+    with (folder / "star" / "star.csv").open() as opened:
+        rows = [row for row in csv.DictReader(opened) if row["stark"] and row["readk"] and row["mathk"]]
+    return [
+        {
+            "pupil": row["rownames"],
+            "class": row["stark"],
+            "school": row["schoolidk"],
+            "points": float(row["readk"]) + float(row["mathk"]),
+            "free_lunch": int(row["lunchk"] == "free"),
+        }
+        for row in rows
+    ]
+
+
+def test_the_star_trial_with_its_schools_agrees_with_statsmodels(own_house: House, reference_data: Path) -> None:
+    """The unadjusted difference is the published one, 13.90; unlike the published error ours allows for schools."""
+    rows = star_pupils(reference_data)
+    counts = {arm: sum(row["class"] == arm for row in rows) for arm in STAR}
+    own_house.table("star.csv", rows)
+    own_house.declare(
+        "experiment",
+        "star",
+        unit="pupil",
+        control="regular",
+        variants=counts,
+        metrics=[{"key": "points", "type": "mean", "column": "points", "role": "primary"}],
+        covariates=["free_lunch"],
+        cluster="school",
+        source={"file": "star.csv", "unit_id": "pupil", "variant": "class"},
+    )
+    own_house.refresh()
+    pair = [row for row in rows if row["class"] in ("small", "regular")]
+    y, school = np.array([row["points"] for row in pair]), np.array([row["school"] for row in pair])
+    t = np.array([row["class"] == "small" for row in pair], dtype=float)
+    fit = sm.OLS(y, sm.add_constant(t)).fit(
+        cov_type="cluster", cov_kwds={"groups": np.unique(school, return_inverse=True)[1], "use_correction": False}
+    )
+    row = own_house.served_one("acme|star", "points", "difference_in_means", "small")
+    assert row["effect"] == pytest.approx(13.90, abs=0.005)
+    assert row["effect"] == pytest.approx(fit.params[1], rel=1e-9)
+    # Ours is statsmodels' times the factor of the effective number of schools, not G / (G - 1) (N - 1) / (N - 2).
+    found = ClustersAcrossArms.from_arrays(school, t == 1, y)
+    expected = effect_across_clusters(found)
+    factor = (expected.std_error / effect_across_clusters(found, small_sample="none").std_error) ** 2
+    assert row["std_error"] == pytest.approx(fit.bse[1] * factor**0.5, rel=1e-9)
+    assert 1 < factor < 1.02
+    assert row["settings"]["clusters_in_both"] == len(set(school[t == 1]) & set(school[t == 0])) == 78
+    x = np.array([row["free_lunch"] for row in pair], dtype=float)
+    x = x - x.mean()
+    interacted = sm.OLS(y, np.column_stack([np.ones(len(y)), t, x, t * x])).fit()
+    adjusted = own_house.served_one("acme|star", "points", "cuped", "small")
+    assert adjusted["effect"] == pytest.approx(interacted.params[1], rel=1e-9)
+    theirs = interacted.get_robustcov_results("cluster", groups=np.unique(school, return_inverse=True)[1])
+    assert adjusted["std_error"] == pytest.approx(theirs.bse[1], rel=0.01)
+    print({name: (row[name], adjusted[name]) for name in ("effect", "std_error", "ci_low", "ci_high")}, row["settings"])

@@ -56,6 +56,10 @@ def complaint(body: dict[str, Any]) -> str:
         ({"denominator": {"event": "visit"}}, "denominator: is for metrics of type ratio, not sum"),
         ({"type": "quantile"}, "a quantile metric needs its quantile, such as 0.95"),
         ({"quantile": 0.5}, "quantile: is for metrics of type quantile, not sum"),
+        (
+            {"type": "quantile", "quantile": 0.5, "level": "event", "cap": {"upper": 9}},
+            "cap: bounds the value of a unit, and level: event compares those of events",
+        ),
         ({"type": "funnel", "steps": [{"event": "a"}]}, "steps: a funnel needs at least two steps"),
         ({"type": "funnel", "steps": [{"event": "a"}] * 2}, "event: belongs to the steps of a funnel"),
         ({"type": "retention", "from_day": 7}, "retention needs from_day and to_day, such as 7 and 14"),

@@ -179,3 +179,29 @@ def test_nothing_gives_nothing_and_nonsense_is_refused() -> None:
         run(np.zeros(2), ["a"], ["x", "x"], None)
     with pytest.raises(ValueError, match="alpha"):
         run(np.zeros(2), ["a", "b"], ["x", "x"], None, alpha=1.5)
+
+
+def test_clusters_change_the_interval_and_not_the_effect() -> None:
+    """Effects differ between 30 clusters that span arms and levels; with one unit each nothing but HC3 is missing."""
+    generator = np.random.default_rng(3)
+    y, arm, level, x = trial(3_000, 2, 4)
+    cluster = generator.integers(0, 30, size=3_000)
+    y = y + (arm == "a") * generator.normal(size=30)[cluster]
+    plain = run(y, arm, level, x)
+    clustered = run(y, arm, level, x, clusters=[f"c{each}" for each in cluster])
+    single = run(y, arm, level, x, clusters=[f"u{each}" for each in range(3_000)])
+    for without, found, alone in zip(plain, clustered, single, strict=True):
+        assert found.effect.effect == alone.effect.effect == without.effect.effect
+        assert alone.effect.std_error == pytest.approx(without.effect.std_error, rel=0.01)
+        assert found.effect.settings["clusters_in_both"] == 30
+        if found.variant == "a":
+            assert found.effect.std_error > 1.5 * without.effect.std_error
+
+
+def test_units_without_a_cluster_are_left_out() -> None:
+    y, arm, level, x = trial(900, 1, 5)
+    clusters = [None if each % 10 == 0 else f"c{each % 30}" for each in range(900)]
+    for found in run(y, arm, level, x, clusters=clusters):
+        assert found.effect.status == "ok"
+        assert found.effect.settings["n_left_out"] > 0
+        assert found.effect.settings["clusters"] <= 27

@@ -13,7 +13,7 @@ from scipy.stats.mstats import mquantiles_cimj
 
 from causeway.simulate.latencies import LatencyModel
 from causeway.statistics.mid_quantile import Step, steps_near
-from causeway.statistics.quantile import ArmQuantile, quantile_effect, ranks_needed
+from causeway.statistics.quantile import ArmQuantile, clustered_quantile_effect, quantile_effect, ranks_needed
 from tests.oracles.environment import ask
 
 Z = stats.norm.isf(0.025)
@@ -377,3 +377,46 @@ def test_intervals_of_rounded_values_cover_the_truth_where_order_statistics_are_
     assert truth == pytest.approx(slower.quantile(q) - model.quantile(q), rel=0.02)
     covered = share_covering([quantile_effect(*pair) for pair in arms], truth)
     assert covered == pytest.approx(0.95, abs=THREE_ERRORS)
+
+
+# Clusters
+
+
+def in_clusters(rng: np.random.Generator, clusters: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Units of clusters that hold both arms; half of the variance is the cluster's."""
+    cluster = np.repeat(np.arange(clusters), rng.integers(5, 25, size=clusters))
+    return cluster, rng.random(len(cluster)) < 0.5, rng.normal(size=clusters)[cluster] + rng.normal(size=len(cluster))
+
+
+def test_quantiles_of_clusters_that_span_the_arms_are_right_where_independence_of_the_arms_is_too_careful():
+    """What a cluster shares moves both quantiles; 40 clusters, no effect."""
+    rng, runs = np.random.default_rng(17), 800
+    found, apart = [], []
+    for _ in range(runs):
+        cluster, treated, y = in_clusters(rng, 40)
+        values, labels = (y[treated], y[~treated]), (cluster[treated], cluster[~treated])
+        found.append(clustered_quantile_effect(values, labels, 0.5).p_value < 0.05)
+        arms = [ArmQuantile.from_arrays(v, 0.5, units=c) for v, c in zip(values, labels, strict=True)]
+        apart.append(quantile_effect(*arms).p_value < 0.05)
+    error = 3 * (0.05 * 0.95 / runs) ** 0.5
+    assert abs(np.mean(found) - 0.05) < error
+    assert np.mean(apart) < 0.02
+
+
+def test_clusters_of_one_arm_each_are_units_with_several_values():
+    cluster, _, y = in_clusters(np.random.default_rng(18), 40)
+    treated = cluster % 2 == 0
+    values, labels = (y[treated], y[~treated]), (cluster[treated], cluster[~treated])
+    ours = clustered_quantile_effect(values, labels, 0.5)
+    theirs = event_effect(*zip(values, labels, strict=True), 0.5)
+    assert (ours.std_error, ours.p_value) == (theirs.std_error, theirs.p_value)
+    assert (ours.n, ours.n_control) == (treated.sum(), (~treated).sum())
+    assert ours.settings["clusters"] == ours.settings["clusters_control"] == 20
+    assert ours.settings["level"] == "unit"
+    assert json.loads(json.dumps(ours.settings)) == ours.settings
+
+
+def test_a_correlation_that_is_none_is_refused():
+    arm = ArmQuantile.from_arrays(np.arange(100.0), 0.5)
+    with pytest.raises(ValueError, match="correlation"):
+        quantile_effect(arm, arm, correlation=1.0)

@@ -8,9 +8,13 @@ import pytest
 
 from causeway.simulate.durations import DurationModel
 from causeway.statistics.difference_in_means import difference_in_means
-from causeway.statistics.life_table import LifeTable, log_rank_p_value
+from causeway.statistics.life_table import LifeTable, log_rank_p_value, survival_estimate
 from causeway.statistics.moments import Moments
-from causeway.statistics.time_to_event import event_probability_effect, restricted_mean_effect
+from causeway.statistics.time_to_event import (
+    event_probability_effect,
+    restricted_mean_effect,
+    restricted_mean_influence,
+)
 
 EFFECTS = [restricted_mean_effect, event_probability_effect]
 NUMBERS = ("mean", "mean_control", "effect", "std_error", "ci_low", "ci_high", "p_value", "relative_ci_high")
@@ -139,3 +143,32 @@ def test_counting_only_those_who_were_followed_misses_what_censoring_hides():
     found = event_probability_effect(*(LifeTable.from_arrays(time, observed),) * 2, horizon=14)
     assert found.mean == pytest.approx(model.event_probability(14), abs=0.02)
     assert np.mean(observed & (time <= 14)) < model.event_probability(14) - 0.08
+
+
+def test_influences_are_the_variance_of_greenwood_to_first_order_and_add_up_to_zero():
+    days, observed = DurationModel().draw(np.random.default_rng(5), 4000)
+    table = LifeTable.from_arrays(days, observed)
+    influence = restricted_mean_influence(days, observed, 14)
+    estimate = survival_estimate(table, 14)
+    assert influence.sum() == pytest.approx(0, abs=1e-12)
+    assert influence @ influence == pytest.approx(estimate.restricted_mean_variance, rel=0.01)
+
+
+def test_influences_without_censoring_are_those_of_a_mean():
+    times = np.ceil(10 * np.random.default_rng(6).weibull(0.8, 50))
+    y = np.minimum(times, 7)
+    influence = restricted_mean_influence(times, np.ones(50, dtype=bool), 7)
+    assert influence == pytest.approx((y - y.mean()) / 50, abs=1e-15)
+
+
+def test_influences_are_what_leaving_a_unit_out_does():
+    """The jackknife, which knows nothing of martingales."""
+    days, observed = DurationModel().draw(np.random.default_rng(7), 300)
+    influence = restricted_mean_influence(days, observed, 14)
+
+    def mean(kept: np.ndarray) -> float:
+        return survival_estimate(LifeTable.from_arrays(days[kept], observed[kept]), 14).restricted_mean
+
+    everybody = mean(np.ones(300, dtype=bool))
+    left_out = [everybody - mean(np.arange(300) != i) for i in range(300)]
+    assert influence == pytest.approx(left_out, rel=0.05, abs=2e-4)
