@@ -4,7 +4,7 @@ import dagster as dg
 
 from assets import declared, partitions
 from assets.columns import effect_frame, effect_row
-from assets.estimates.cluster_sums import Adjusted, adjusted_with_clusters
+from assets.estimates.cluster_influences import Adjusted, adjusted_with_clusters
 from assets.estimates.joint_sums import (
     BEFORE,
     DENOMINATOR,

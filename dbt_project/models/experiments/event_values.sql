@@ -15,22 +15,37 @@ all_unit_metrics as (
 unit_metrics as (
     select * from all_unit_metrics
     where type = 'quantile' and quantile_of_events
+),
+
+measured as (
+    select
+        unit_metrics.*,
+        happened.source,
+        happened.event_id,
+        happened.value
+    from unit_metrics
+    cross join lateral (
+        select
+            read.source,
+            read.event_id,
+            read.value
+        from (
+            {{ unit_events(
+                'unit_metrics', 'unit_metrics.event', 'unit_metrics.property', 'unit_metrics.filter',
+                'unit_metrics.counts_from', 'unit_metrics.counts_until'
+            ) }}
+        ) as read
+    ) as happened
 )
 
 select
-    unit_metrics.tenant_id,
-    unit_metrics.experiment,
-    unit_metrics.metric,
-    unit_metrics.unit_id,
-    unit_metrics.variant,
-    read.source,
-    read.event_id,
-    read.value
-from unit_metrics
-cross join lateral (
-    {{ unit_events(
-        'unit_metrics', 'unit_metrics.event', 'unit_metrics.property', 'unit_metrics.filter',
-        'unit_metrics.counts_from', 'unit_metrics.counts_until'
-    ) }}
-) as read
-where read.value is not null
+    tenant_id,
+    experiment,
+    metric,
+    unit_id,
+    variant,
+    source,
+    event_id,
+    value
+from measured
+where value is not null
