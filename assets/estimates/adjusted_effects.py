@@ -8,6 +8,7 @@ from assets.estimates.cluster_influences import Adjusted, adjusted_with_clusters
 from assets.estimates.joint_sums import OUTCOME
 from assets.estimates.moments import SCORE, ByArm, by_everybody, rows_with_score, with_score
 from assets.estimates.pictures import forests
+from assets.estimates.switchbacks import refused
 from assets.publication import publish
 from causeway.declarations.experiment import ExperimentDeclaration
 from causeway.statistics.effect import Effect
@@ -82,8 +83,8 @@ def _effects(plain: ByArm, scored: ByArm, experiment: ExperimentDeclaration) -> 
         control = scored.get((metric, None, experiment.control), Moments.empty())
         for variant in (name for name, _ in experiment.ordered_variants if name != experiment.control):
             treated = scored.get((metric, None, variant), Moments.empty())
-            effect = adjusted_effect(treated, control, alpha=experiment.decision.alpha)
-            if not any(key[0] == metric for key in scored):
+            effect = refused(experiment) or adjusted_effect(treated, control, alpha=experiment.decision.alpha)
+            if refused(experiment) is None and not any(key[0] == metric for key in scored):
                 arms = plain[metric, None, variant].n, plain[metric, None, experiment.control].n
                 effect = replace(
                     effect,

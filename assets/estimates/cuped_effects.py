@@ -15,6 +15,7 @@ from assets.estimates.joint_sums import (
     with_covariates,
 )
 from assets.estimates.pictures import forests
+from assets.estimates.switchbacks import refused
 from assets.publication import publish
 from causeway.declarations.experiment import ExperimentDeclaration
 from causeway.declarations.metric import Metric
@@ -93,7 +94,8 @@ def _effects(moments: JointByArm, experiment: ExperimentDeclaration) -> Iterator
             yield (
                 metric,
                 variant,
-                cuped(
+                refused(experiment)
+                or cuped(
                     moments.get((metric.key, None, variant), JointMoments.empty(names)),
                     control,
                     [name for name in known if _has_past(metric) or name not in (BEFORE, DENOMINATOR_BEFORE)],

@@ -11,6 +11,7 @@ from assets.estimates.event_quantiles import of_events
 from assets.estimates.joint_sums import DENOMINATOR, OUTCOME, JointByArm, of_ratios
 from assets.estimates.moments import ByArm, by_everybody, by_segment
 from assets.estimates.pictures import forests
+from assets.estimates.switchbacks import refused
 from assets.publication import publish
 from causeway.declarations.experiment import ExperimentDeclaration
 from causeway.declarations.metric import Metric
@@ -94,6 +95,9 @@ def _rows(experiment: ExperimentDeclaration, sums: Sums) -> Iterator[dict[str, o
 
 
 def _effect(metric: Metric, sums: Sums, segment: str | None, variant: str, experiment: ExperimentDeclaration) -> Effect:
+    no_effect = refused(experiment)
+    if no_effect is not None:
+        return no_effect
     alpha = experiment.decision.alpha
     treated, control = (metric.key, segment, variant), (metric.key, segment, experiment.control)
     if sums.clustered is not None and (metric.is_mean or metric.type == "ratio"):

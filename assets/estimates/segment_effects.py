@@ -8,6 +8,7 @@ import polars as pl
 from assets import declared, partitions, unit_frames
 from assets.columns import effect_frame, effect_row
 from assets.estimates.pictures import forests
+from assets.estimates.switchbacks import refused
 from assets.publication import publish
 from causeway.declarations.experiment import ExperimentDeclaration
 from causeway.statistics.effect import Effect
@@ -40,7 +41,8 @@ SEED = 20_240_102
 )
 def segment_effects(context: dg.AssetExecutionContext, postgres: PostgresResource) -> dg.MaterializeResult:
     experiment = declared.experiment(postgres, context.partition_key)
-    frame = effect_frame(_rows(context, postgres, experiment) if experiment.segments else ())
+    is_wanted = bool(experiment.segments) and refused(experiment) is None
+    frame = effect_frame(_rows(context, postgres, experiment) if is_wanted else ())
     return publish(
         context,
         postgres,

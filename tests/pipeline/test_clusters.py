@@ -87,7 +87,7 @@ def world_of_latencies(house: House) -> None:
         user, arm = f"u{number:02}", "new" if number // 16 % 2 else "old"
         event("profile", user, "2024-03-01T00:00:00Z", team=f"t{number % 16:02}")
         event("request", user, "2024-03-02T00:00:00Z", ms=9_000)
-        for experiment in ("latency", "latency_of_teams"):
+        for experiment in ("latency", "latency_of_teams", "switched"):
             event("assignment", user, "2024-03-03T00:00:00Z", experiment=experiment, variant=arm)
         event("request", user, "2024-03-11T00:00:00Z", ms=9_000)
         event("request", user, "2024-03-04T00:00:00Z", ms="slow")
@@ -105,6 +105,7 @@ def world_of_latencies(house: House) -> None:
     }
     house.declare("experiment", "latency", **declared)
     house.declare("experiment", "latency_of_teams", **declared, cluster="team")
+    house.declare("experiment", "switched", **declared, randomization={"by": "switchback", "window": "4h"})
 
 
 @pytest.fixture(scope="module")
@@ -315,7 +316,20 @@ def test_events_are_kept_for_such_metrics_alone(school_house: House) -> None:
     assert {(row["experiment"], row["metric"], row["n"]) for row in found} == {
         ("latency", "p80", len(LATENCIES)),
         ("latency_of_teams", "p80", len(LATENCIES)),
+        ("switched", "p80", len(LATENCIES)),
     }
+
+
+def test_a_switchback_is_not_analysed_as_if_its_units_had_been_dealt_variants(school_house: House) -> None:
+    rows = school_house.served("acme|switched")
+    assert {(row["metric"], row["method"]) for row in rows} >= {
+        ("p80", "difference_in_means"),
+        ("requests", "cuped"),
+        ("requests", "adjusted"),
+    }
+    for row in rows:
+        assert (row["status"], row["effect"], row["mean"]) == ("not_estimable", None, None)
+        assert "switchback" in row["settings"]["reason"]
 
 
 def test_a_column_that_nobody_has_gives_no_number(school_house: House) -> None:
