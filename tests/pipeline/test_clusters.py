@@ -401,4 +401,3 @@ def test_the_star_trial_with_its_schools_agrees_with_statsmodels(own_house: Hous
     assert adjusted["effect"] == pytest.approx(interacted.params[1], rel=1e-9)
     theirs = interacted.get_robustcov_results("cluster", groups=np.unique(school, return_inverse=True)[1])
     assert adjusted["std_error"] == pytest.approx(theirs.bse[1], rel=0.01)
-    print({name: (row[name], adjusted[name]) for name in ("effect", "std_error", "ci_low", "ci_high")}, row["settings"])
