@@ -3,9 +3,9 @@
 import dagster as dg
 
 import assets
-from jobs import ROAD
+from jobs import ROAD, find_interactions
 from jobs.retention import daily_retention, retention
-from jobs.schedules import daily_landing
+from jobs.schedules import daily_landing, nightly_interactions
 from resources.dbt import DbtResource
 from resources.mlflow import MlflowResource
 from resources.postgres import PostgresResource
@@ -13,8 +13,8 @@ from sensors import SENSORS
 
 defs = dg.Definitions(
     assets=dg.load_assets_from_package_module(assets, include_specs=True),
-    jobs=[*ROAD, retention],
-    schedules=[daily_landing, daily_retention],
+    jobs=[*ROAD, find_interactions, retention],
+    schedules=[daily_landing, daily_retention, nightly_interactions],
     sensors=SENSORS,
     resources={"postgres": PostgresResource(), "dbt": DbtResource(), "mlflow": MlflowResource()},
     # A partition is small and its assets share what they import: a process a step would cost more than it gives.

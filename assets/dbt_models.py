@@ -8,7 +8,7 @@ from dagster_dbt import DagsterDbtTranslator, dbt_assets
 from dagster_dbt.asset_utils import get_asset_check_key_for_test
 
 from assets.increments import ANEW, Increment, increment_of, version_and_rows
-from assets.partitions import split
+from assets.partitions import keys_of
 from assets.publication import cut_off, new_provenance_id, record
 from resources.dbt import DbtResource, NodeOutcome, manifest
 from resources.postgres import PostgresResource
@@ -51,7 +51,7 @@ class StageTranslator(DagsterDbtTranslator):
 def stage_models(
     stage: str, *, unit: str | None = None, partitions_def: dg.DynamicPartitionsDefinition | None = None
 ) -> dg.AssetsDefinition:
-    """The models under ``models/<stage>`` whose partition is an experiment or a study (``unit``), or that have none."""
+    """The models under ``models/<stage>`` whose partition is an experiment, a study or a tenant (``unit``), or none."""
     translator = StageTranslator(partitions_def)
     parsed = manifest()
     names = [
@@ -128,7 +128,7 @@ def _materialised(
 ) -> dg.MaterializeResult:
     key = dg.AssetKey([stage, node["name"]])
     table = f"{stage}.{node['name']}"
-    keys = dict(zip(("tenant_id", unit), split(context.partition_key), strict=True)) if unit else {}
+    keys = keys_of(context.partition_key, unit) if unit else {}
     provenance_id = new_provenance_id()
     with postgres.client().transaction() as transaction:
         version, rows = version_and_rows(
@@ -144,7 +144,7 @@ def _materialised(
             rows=rows,
             known_at=known_at,
         )
-        if stage == "serving":
+        if stage == "serving" and not postgres.schema_prefix:
             # The API keeps answers until it is told that there are newer ones.
             transaction.execute("SELECT pg_notify('serving_changed', %s)", (keys["tenant_id"],))
     return dg.MaterializeResult(

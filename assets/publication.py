@@ -9,7 +9,7 @@ from uuid import uuid4
 import dagster as dg
 import polars as pl
 
-from assets.partitions import split
+from assets.partitions import keys_of, split
 from resources.postgres import PostgresResource
 from resources.postgres_client import PostgresTransaction
 
@@ -32,12 +32,12 @@ def publish(
 ) -> dg.MaterializeResult:
     """Replace this asset's partition by ``frame``, whose rows are told where they come from.
 
-    ``unit`` is the column that the second part of the partition key names: experiment or study. The data version is a
-    hash of the content, so what was made again without a change makes nothing after it stale.
+    ``unit`` is the column that the second part of the partition key names, experiment or study, or tenant where the
+    key has no second part. The data version is a hash of the content, so what was made again without a change makes
+    nothing after it stale.
     """
     key = key or context.asset_key
-    tenant, name = split(context.partition_key)
-    keys = {"tenant_id": tenant, unit: name}
+    keys = keys_of(context.partition_key, unit)
     provenance_id = new_provenance_id()
     table = ".".join(key.path)
     with postgres.client().transaction() as transaction:

@@ -117,6 +117,12 @@ def _policy(flags: FlagSet, key: str, at: datetime) -> str:
     return sha256(json.dumps(switched).encode()).hexdigest()[:32]
 
 
+def tenants(client: PostgresClient) -> list[str]:
+    """Those who have declared an experiment: there is something to find among theirs."""
+    query = f"SELECT DISTINCT tenant_id FROM {client.table('registry.experiments')} ORDER BY 1"
+    return [tenant for (tenant,) in client.fetch_all(query)]
+
+
 def of_raw(client: PostgresClient, table: str) -> str:
     """How far an append-only table has grown."""
     row = client.fetch_one(f"SELECT count(*), coalesce(max(seq), 0) FROM raw.{table}")

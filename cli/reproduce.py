@@ -75,13 +75,14 @@ def make_again(house: House, recorded: dict[str, Any]) -> dict[str, Any]:
     """Run the asset and all that comes before it in scratch schemas; return the version and size of what came out."""
     import dagster as dg
 
-    from assets.partitions import split
+    from assets import partitions
     from assets.publication import NOT_CONTENT
+    from causeway.declarations.life_cycle import DORMANT
     from jobs.reproduce import run_again
     from resources.registry_rows import restore
 
     partition = recorded["partition_key"]
-    tenant, name = split(partition) if partition else ("", "")
+    tenant = partitions.split(partition)[0] if partition else ""
     scratch = house.client.with_prefix(f"again_{uuid4().hex[:12]}_")
     try:
         scratch.create_scratch()
@@ -90,11 +91,22 @@ def make_again(house: House, recorded: dict[str, Any]) -> dict[str, Any]:
                 restore(transaction, tenant, recorded["materialized_at"])
         key = dg.AssetKey.from_user_string(recorded["asset"])
         defs = definitions()
-        failures = run_again(
-            defs, key, partition, prefix=scratch.schema_prefix, known_at=recorded["known_at"].isoformat(), tenant=tenant
+        experiments = scratch.fetch_all(
+            f"SELECT tenant_id || '|' || key FROM {scratch.table('registry.experiments')}"
+            " WHERE coalesce(declaration ->> 'status', 'running') <> ALL(%s) ORDER BY 1",
+            (list(DORMANT),),
         )
-        unit = "study" if key.path[-1].startswith("study_") else "experiment"
-        keys = {"tenant_id": tenant, unit: name} if partition else {}
+        failures = run_again(
+            defs,
+            key,
+            partition,
+            prefix=scratch.schema_prefix,
+            known_at=recorded["known_at"].isoformat(),
+            tenant=tenant,
+            of_tenant=[each for (each,) in experiments],
+        )
+        unit = partitions.UNITS[defs.resolve_asset_graph().get(key).partitions_def.name] if partition else ""
+        keys = partitions.keys_of(partition, unit) if partition else {}
         table = ".".join(key.path)
         if scratch.fetch_one("SELECT to_regclass(%s)", (scratch.table(table),)) == (None,):
             return {"data_version": None, "rows": None, "code_version": None, "failures": failures}

@@ -1,3 +1,3 @@
-from jobs.road import ROAD
+from jobs.road import ROAD, find_interactions
 
-__all__ = ["ROAD"]
+__all__ = ["ROAD", "find_interactions"]

@@ -33,6 +33,7 @@ def observe(instance: dg.DagsterInstance, client: PostgresClient) -> tuple[str, 
         instance.add_dynamic_partitions(partitions_def.name, sorted(current))
         tags = {key: {STATUS_TAG: status} for key, status in statuses.items()} if name == EXPERIMENTS else {}
         changed += _report(instance, dg.AssetKey(["registry", name]), current, tags)
+    instance.add_dynamic_partitions(partitions.tenants.name, versions.tenants(client))
     for table in ("events", "assignments", "erasures"):
         changed += _report(instance, dg.AssetKey(["raw", table]), {None: versions.of_raw(client, table)})
     return tuple(changed)

@@ -44,6 +44,13 @@ publish_study = dg.define_asset_job(
     description="Put one study's results where the API reads.",
 )
 
+# Beside the road: every pair of experiments is looked at once a night, not each time that one of them changes.
+find_interactions = dg.define_asset_job(
+    "find_interactions",
+    selection=_of(("estimates", "serving"), partitions.tenants),
+    description="All pairs of one tenant's experiments: do they disturb each other?",
+)
+
 ROAD = (land, conform, analyse_experiment, analyse_study, publish_experiment, publish_study)
 GATED = frozenset({analyse_experiment.name, analyse_study.name})
 OF_EXPERIMENTS = frozenset({analyse_experiment.name, publish_experiment.name})

@@ -2,11 +2,12 @@
 
 import dagster as dg
 
+from assets import partitions
 from causeway.declarations.problem import DeclarationError
 from causeway.landing.error import LandingError
 from jobs.observe import observe
 from jobs.plan import next_work
-from jobs.road import land
+from jobs.road import find_interactions, land
 from resources.postgres import PostgresResource
 from resources.registry import register_folder
 from resources.settings import Settings
@@ -29,3 +30,21 @@ def daily_landing(
     if not work:
         return dg.SkipReason("every source is as it was landed")
     return [dg.RunRequest(run_key=each.run_key, partition_key=each.partition) for each in work]
+
+
+@dg.schedule(
+    job=find_interactions,
+    cron_schedule="0 5 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def nightly_interactions(
+    context: dg.ScheduleEvaluationContext, postgres: PostgresResource
+) -> list[dg.RunRequest] | dg.SkipReason:
+    """Every night at five, when what was landed is analysed: which experiments of a tenant disturb each other."""
+    observe(context.instance, postgres.client())
+    tenants = context.instance.get_dynamic_partitions(partitions.tenants.name)
+    if not tenants:
+        return dg.SkipReason("nobody has declared an experiment")
+    night = context.scheduled_execution_time.date().isoformat()
+    return [dg.RunRequest(run_key=f"{tenant}@{night}", partition_key=tenant) for tenant in sorted(tenants)]

@@ -145,7 +145,8 @@ def _error_of(declaration: Declaration, problems: Iterable[tuple[DeclaredPath, s
 
 def _put_in_force(transaction: PostgresTransaction, declaration: AnyDeclaration, path: Path) -> list[tuple[str, str]]:
     transaction.execute(
-        "INSERT INTO registry.tenants (tenant_id) VALUES (%s) ON CONFLICT DO NOTHING", (declaration.tenant,)
+        f"INSERT INTO {transaction.table('registry.tenants')} (tenant_id) VALUES (%s) ON CONFLICT DO NOTHING",
+        (declaration.tenant,),
     )
     changed: list[str] = []
     if not isinstance(declaration, SourceDeclaration) and put(transaction, declaration):

@@ -3,12 +3,13 @@
     '{{ text | replace("'", "''") }}'
 {%- endmacro %}
 
-{# A partition is 'tenant|key'; without one a model is made for all of them. #}
+{# A partition is 'tenant|key', or a whole tenant by its name; without one a model is made for all of them. #}
 {% macro in_partition(key_column, tenant_column='tenant_id') -%}
     {% if var('partition') -%}
         {% set parts = var('partition').split('|') -%}
         ({{ tenant_column }} = {{ text_literal(parts[0]) }}
-            and {{ key_column }} = {{ text_literal(parts[1]) }})
+            {%- if parts | length > 1 %}
+            and {{ key_column }} = {{ text_literal(parts[1]) }}{% endif %})
     {%- elif var('tenant') -%}
         {{ tenant_column }} = {{ text_literal(var('tenant')) }}
     {%- else -%}
