@@ -14,6 +14,7 @@ from cli.bench import bench
 from cli.demo import demo
 from cli.erase import erase
 from cli.migrate import key, migrate
+from cli.plan import plan
 from cli.refresh import refresh
 from cli.replay import replay
 from cli.reproduce import reproduce
@@ -35,6 +36,7 @@ for command in (
     status,
     migrate,
     key,
+    plan,
     refresh,
     analyze,
     assign,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence, Set
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from assets.partitions import experiments, studies, tenants
 from jobs.refresh import QUIET, root_causes
@@ -46,7 +47,7 @@ def run_in_scratch(
     wanted: Set[dg.AssetKey],
     partitions: Partitions,
     *,
-    jobs: Sequence[dg.UnresolvedAssetJobDefinition],
+    jobs: Sequence[UnresolvedAssetJobDefinition],
     prefix: str,
     known_at: str,
     tenant: str,

@@ -1,4 +1,4 @@
-"""What a change of declarations would do: what it makes stale, and the numbers that would come out, without doing it."""
+"""What a change of declarations would do, without doing it: what it makes stale, and the numbers that come out."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence

@@ -37,8 +37,8 @@ class JointCells:
     )
 
 
-# Row numbers instead of keys: millions of units are sorted by what is small. A unit whose id is its row in a table is in
-# no other experiment, and units of another kind are others although their ids be the same.
+# Numbers for keys: millions of units are grouped by what is small. A unit whose id is its row in a table is in no
+# other experiment, and units of another kind are others although their ids be the same.
 _EXPERIMENTS = """
     WITH exposed AS (
         SELECT experiment, min(first_exposed_at) AS first_at, max(first_exposed_at) AS last_at

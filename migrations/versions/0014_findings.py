@@ -1,4 +1,6 @@
-"""What is found without anybody asking: effects that differ between segments, and experiments that disturb each other."""
+"""What is found without anybody asking: effects that differ between segments, and pairs of experiments that disturb
+each other.
+"""
 
 import sqlalchemy as sa
 
