@@ -146,7 +146,7 @@ def propose(live: PostgresClient, scratch: PostgresClient, path: Path, planned: 
             if key not in before:
                 planned.changes.append(Changed("added", kind, key[0]))
                 continue
-            found = differences(before[key][0], document, lists_by_key=True)
+            found = differences(before[key][0], document, in_detail=True)
             if found:
                 planned.changes.append(Changed("changed", kind, key[0], tuple(found)))
             elif before[key][1] is not None and declared_in is None:
@@ -239,7 +239,9 @@ def _moved(key: tuple[Any, ...], before: dict[str, Any] | None, after: dict[str,
     was, would_be = (None if each is None else each["effect"] for each in (before, after))
     difference = None if was is None or would_be is None else would_be - was
     relative = difference / abs(was) if difference is not None and was else None
-    return Moved(*key, before, after, difference, relative)
+    return Moved(
+        **dict(zip(_ROW, key, strict=True)), before=before, after=after, difference=difference, relative=relative
+    )
 
 
 def _published(client: PostgresClient, partition: str) -> dict[tuple[Any, ...], dict[str, Any]]:
@@ -282,8 +284,8 @@ def _show(terminal: Console, planned: Planned, numbers: bool) -> None:
         terminal.print(shown)
     for partition, reason in planned.skipped.items():
         terminal.print(f"[yellow]not measured[/yellow] {partition}: {reason}")
-    for each in planned.movements:
-        _show_movement(terminal, each)
+    for found in planned.movements:
+        _show_movement(terminal, found)
     for partition, failures in planned.failures.items():
         terminal.print(f"[red]failed[/red] {partition}: {'; '.join(failures)[:400]}")
     if not numbers and planned.stale:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
 import typer
 
 from cli.house import House, dagster_instance, definitions, open_house
 from cli.terminal import Stopwatch, WrongInput, console, print_json
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 _COLUMNS = (
     "tenant_id",
@@ -105,8 +108,7 @@ def make_again(house: House, recorded: dict[str, Any]) -> dict[str, Any]:
             tenant=tenant,
             of_tenant=[each for (each,) in experiments],
         )
-        unit = partitions.UNITS[defs.resolve_asset_graph().get(key).partitions_def.name] if partition else ""
-        keys = partitions.keys_of(partition, unit) if partition else {}
+        keys = partitions.keys_of(partition, _unit_of(defs, key)) if partition else {}
         table = ".".join(key.path)
         if scratch.fetch_one("SELECT to_regclass(%s)", (scratch.table(table),)) == (None,):
             return {"data_version": None, "rows": None, "code_version": None, "failures": failures}
@@ -120,3 +122,10 @@ def make_again(house: House, recorded: dict[str, Any]) -> dict[str, Any]:
         }
     finally:
         scratch.drop_scratch()
+
+
+def _unit_of(defs: dg.Definitions, key: dg.AssetKey) -> str:
+    """What the second part of a partition key of this asset names, or tenant."""
+    from assets.partitions import UNITS
+
+    return UNITS[defs.resolve_asset_graph().get(key).tags["causeway/partitions"]]

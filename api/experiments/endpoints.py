@@ -13,6 +13,7 @@ from api.answers import Answer, Question
 from api.bodies import Key
 from api.decisions.queries import newest_decision
 from api.experiments import description, examples
+from api.experiments.findings import Findings, findings_of
 from api.experiments.merge_patch import merged
 from api.experiments.models import (
     Experiment,
@@ -194,6 +195,22 @@ async def get_experiment_looks(
 
     async def read() -> Answer:
         return Answer.to(request, await looks_of(session, key, chosen.metric))
+
+    answer = await answers.read(Question.of(request.scope), read)
+    return answer.response(request.headers)
+
+
+@router.get("/{key}/findings", response_model=Findings, responses=examples.FINDINGS)
+async def get_experiment_findings(
+    request: Request, session: Reading, answers: AnswersOfApp, key: ExperimentKey
+) -> Response:
+    """What was found of the experiment unasked: segments in which its effects differ, experiments that it meets.
+
+    Of an experiment whose gate is closed, here or on the other side of a pair, there is no number.
+    """
+
+    async def read() -> Answer:
+        return Answer.to(request, await findings_of(session, request.scope["principal"].tenant, key))
 
     answer = await answers.read(Question.of(request.scope), read)
     return answer.response(request.headers)

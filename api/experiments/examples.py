@@ -193,3 +193,50 @@ REPORT: dict[int | str, dict[str, Any]] = {
     **shown({"a page": _PAGE}, "text/html"),
     304: {"description": "Nothing has changed since the page whose ETag was sent as If-None-Match."},
 }
+
+_SEGMENT: dict[str, Any] = {
+    "metric": "visit",
+    "metric_role": "primary",
+    "segment": "channel",
+    "variant": "mens",
+    "control": "none",
+    "status": "ok",
+    "p_value": 0.0004,
+    "q_value": 0.0016,
+    "found": True,
+    "levels": [{"level": "web", "effect": 0.09, "effect_others": 0.06, "difference": 0.03, "found": True}],
+    "levels_found": ["web"],
+    "reversed_levels": [],
+    "reasons": [],
+    "settings": {"alpha": 0.05, "left_out": {}},
+    "provenance_id": "p_5f0c6e1c9a4b",
+}
+_INTERACTION: dict[str, Any] = {
+    "experiment_a": "checkout",
+    "experiment_b": "email_campaign",
+    "test": "interaction",
+    "measured_in": "email_campaign",
+    "metric": "visit",
+    "status": "ok",
+    "n": 31877,
+    "p_value": 0.00002,
+    "q_value": 0.0004,
+    "found": True,
+    "cramers_v": None,
+    "effects": [{"variant_a": "new", "variant_b": "mens", "status": "ok", "effect": -0.05, "p_value": 0.00002}],
+    "settings": {"false_discovery_rate": 0.05, "control": ["old", "none"]},
+    "provenance_id": "p_77aa01b2c3d4",
+}
+FINDINGS: dict[int | str, dict[str, Any]] = {
+    **shown(
+        {
+            "findings": {
+                "experiment": "email_campaign",
+                "tenant": "demo",
+                "heterogeneity": [_SEGMENT],
+                "interactions": [_INTERACTION],
+            }
+        }
+    ),
+    304: {"description": "Nothing has changed since the answer whose ETag was sent as If-None-Match."},
+}
