@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from jobs.what_if import Stale
 
 _NUMBERS = ("status", "effect", "ci_low", "ci_high", "p_value")
-_ROW = ("metric", "segment", "variant", "control", "method")
+_ROW = ("metric", "segment", "variant", "control", "method", "interval")
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class Moved:
     variant: str
     control: str
     method: str
+    interval: str
     before: Mapping[str, Any] | None
     after: Mapping[str, Any] | None
     difference: float | None
@@ -260,8 +261,9 @@ def _rows(
     served = client.table(f"serving.{name}")
     if client.fetch_one("SELECT to_regclass(%s)", (served,)) == (None,):
         return []
+    selected = ", ".join(f"served.{column}" for column in columns)
     return client.fetch_all(
-        f"SELECT {', '.join(columns)} FROM {served} WHERE tenant_id || '|' || experiment = %s ORDER BY {order}",
+        f"SELECT {selected} FROM {served} AS served WHERE tenant_id || '|' || experiment = %s ORDER BY {order}",
         (partition,),
     )
 
@@ -301,7 +303,7 @@ def _show_movement(terminal: Console, found: Movement) -> None:
             shown.add_row(
                 each.metric,
                 f"{each.variant}, {each.segment}" if each.segment else each.variant,
-                each.method,
+                each.method if each.interval == "fixed_horizon" else f"{each.method}, {each.interval}",
                 _effect(each.before),
                 _effect(each.after),
                 signed(each.difference, 4),

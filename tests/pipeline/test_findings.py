@@ -17,6 +17,8 @@ from scipy import stats
 from assets.estimates.joint_cells import joint_cells
 from assets.estimates.joint_sums import OUTCOME
 from causeway.declarations.life_cycle import DORMANT
+from cli.house import House as OpenHouse
+from cli.reproduce import make_again
 from resources.postgres import PostgresResource
 
 if TYPE_CHECKING:
@@ -204,6 +206,17 @@ def test_a_second_night_finds_the_same_to_the_last_bit(found: House) -> None:
     after = found.rows(query, "estimates/interactions", PLANTED)
     assert len(after) == len(before) + 1
     assert len({row["data_version"] for row in after}) == 1
+
+
+def test_what_was_found_of_a_whole_tenant_can_be_made_again(found: House) -> None:
+    recorded = found.rows(
+        "SELECT * FROM ops.provenance WHERE asset = 'estimates/interactions' AND partition_key = %s"
+        " ORDER BY materialized_at DESC LIMIT 1",
+        NULL,
+    )
+    again = make_again(OpenHouse(found.settings, found.client, None), recorded[0])  # type: ignore[arg-type]
+    assert again["failures"] == ()
+    assert again["data_version"] == recorded[0]["data_version"]
 
 
 def test_findings_of_an_experiment_whose_gate_closes_are_taken_away(found: House) -> None:

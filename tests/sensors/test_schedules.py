@@ -1,4 +1,4 @@
-"""Every night each declared source that changed is landed, once."""
+"""Every night each declared source that changed is landed, once, and pairs of experiments are looked at."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import dagster as dg
 import pytest
 
 from definitions import defs
-from jobs.schedules import daily_landing
+from jobs.schedules import daily_landing, nightly_interactions
+from resources.registry import register_folder
+from tests.sensors.conftest import EXPERIMENT
 
 if TYPE_CHECKING:
     from conftest import Project
@@ -29,14 +31,14 @@ def nightly(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield replace(project, instance=instance)
 
 
-def night(project: Project) -> list[dg.RunRequest] | dg.SkipReason:
+def night(project: Project, schedule: dg.ScheduleDefinition = daily_landing) -> list[dg.RunRequest] | dg.SkipReason:
     with dg.build_schedule_context(
         instance=project.instance,
         scheduled_execution_time=NIGHT,
         resources=project.resources,
         repository_def=defs.get_repository_def(),
     ) as context:
-        return daily_landing(context)  # type: ignore[no-any-return]
+        return schedule(context)  # type: ignore[no-any-return]
 
 
 def declare(project: Project, *names: str) -> None:
@@ -75,3 +77,11 @@ def test_a_broken_declaration_does_not_keep_the_others_from_being_landed(nightly
 
 def test_without_a_source_the_night_is_quiet(nightly: Project) -> None:
     assert isinstance(night(nightly), dg.SkipReason)
+
+
+def test_every_tenant_is_looked_through_once_a_night(nightly: Project) -> None:
+    assert isinstance(night(nightly, nightly_interactions), dg.SkipReason)
+    nightly.write("declarations/asked.yaml", EXPERIMENT.format(key="asked"))
+    register_folder(nightly.client, nightly.folder / "declarations")
+    (request,) = night(nightly, nightly_interactions)
+    assert (request.partition_key, request.run_key) == ("acme", "acme@2026-01-02")
