@@ -182,6 +182,8 @@ def test_who_interrupts_it_leaves_nothing_behind(
         env={**os.environ, **causeway.environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        # Where the tests run in the background, Ctrl-C is ignored, and whoever they start inherits that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     assert wait_for_work(client)
     process.send_signal(how)
