@@ -18,8 +18,8 @@ from migrations.tenancy import (
     text,
 )
 
-revision = "0015"
-down_revision = "0014"
+revision = "0016"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 
