@@ -4,6 +4,7 @@ import polars as pl
 from assets import declared, partitions
 from assets.columns import json_text
 from assets.decisions.judged import headlines, run_time
+from assets.gates import TABLES
 from assets.publication import publish
 from causeway.decisions.guardrails import Guardrail
 from causeway.decisions.headline import Headline
@@ -24,6 +25,7 @@ RAMP_STEP, ROLLBACK = "ramp_step", "rollback"
         ["estimates", "headline_effects"],
         ["experiments", "first_exposures"],
         ["experiments", "health"],
+        ["features", "health"],
         ["registry", "experiments"],
     ],
     partitions_def=partitions.experiments,
@@ -122,9 +124,13 @@ def _of_every_variant(found: dict[str, Headline], experiment: ExperimentDeclarat
 def _gates(postgres: PostgresResource, partition_key: str) -> tuple[list[Gate], set[str]]:
     client = postgres.client()
     rows = client.fetch_all(
-        "SELECT check_name, passed, blocking, p_value, observed, expected, detail, provenance_id"
-        f" FROM {client.table('experiments.health')} WHERE tenant_id = %s AND experiment = %s ORDER BY check_name",
-        partitions.split(partition_key),
+        " UNION ALL ".join(
+            "SELECT check_name, passed, blocking, p_value, observed, expected, detail, provenance_id"
+            f" FROM {client.table(table)} WHERE tenant_id = %s AND experiment = %s"
+            for table in TABLES
+        )
+        + " ORDER BY check_name",
+        partitions.split(partition_key) * len(TABLES),
     )
     return [Gate(*row[:-1]) for row in rows], {row[-1] for row in rows}
 

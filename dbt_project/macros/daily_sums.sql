@@ -24,6 +24,7 @@
         segment,
         day,
         count(*) filter (where previous_status is null) as units,
+        count(*) filter (where previous_status is not null or value <> 0) as active_units,
         count(value) - count(previous_value) as n,
         count(*) filter (where status = 'missing') - count(*) filter (where previous_status = 'missing') as n_missing,
         {{ change_of('{}') }} as sum_y,

@@ -2,8 +2,8 @@
 
 with
 
-units as (
-    select * from {{ ref('first_exposures') }}
+days as (
+    select * from {{ ref('enrolment') }}
     where {{ in_partition('experiment') }}
 )
 
@@ -12,8 +12,8 @@ select
     experiment,
     variant,
     is_listed,
-    count(*) as units,
-    count(*) filter (where is_eligible) as eligible_units,
-    count(*) filter (where variants_seen > 1) as crossover_units
-from units
+    sum(units)::bigint as units,
+    sum(eligible_units)::bigint as eligible_units,
+    sum(crossover_units)::bigint as crossover_units
+from days
 group by tenant_id, experiment, variant, is_listed

@@ -1,8 +1,4 @@
-"""The gates of a declared trial: what must hold before any of its numbers may be shown.
-
-A gate that is not passed and blocking withholds the estimates; one that is not passed and not blocking is a
-warning. `detail` is for a person: what was seen, where, and what to do.
-"""
+"""The gates of who is in a declared trial: arms, crossovers, undeclared variants, repeated units, missing outcomes."""
 
 from __future__ import annotations
 
@@ -11,26 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from causeway.statistics.attrition import missing_shares_p_value
-from causeway.statistics.sample_ratio import sample_ratio_test
-
-TOLERANCE = 0.01
-THRESHOLD = 0.001
+from causeway.statistics.gates.gate import THRESHOLD, TOLERANCE, Gate, percent
+from causeway.statistics.gates.sample_ratio import Enrolment, sequential_srm_gate, srm_by_day_gate, srm_gate
 
 OutcomeCounts = Mapping[str, tuple[int, int, float]]
 """By variant: units with an outcome, units without one, centred sum of squares of the outcome."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """One check of one trial; observed and expected are JSON values, p_value is None without a test."""
-
-    check_name: str
-    passed: bool
-    blocking: bool
-    p_value: float | None
-    observed: dict[str, Any]
-    expected: dict[str, Any]
-    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +23,8 @@ class TrialCounts:
     crossover_units: units seen in more than one variant. unlisted: units by variant that was not declared.
     duplicate_rows: rows beyond the first of the same unit. total_units: distinct units seen at all.
     metrics: by metric and variant (units with an outcome, units without, centred sum of squares of the
-    outcome).
+    outcome). enrolment: units by day, of a trial whose units arrive one after another; of a table with one row
+    per unit there is one look and no day.
 
     Raises ValueError where a count is negative or a part is larger than the whole.
     """
@@ -54,6 +36,7 @@ class TrialCounts:
     duplicate_rows: int
     total_units: int
     metrics: Mapping[str, OutcomeCounts]
+    enrolment: Enrolment | None = None
 
     def __post_init__(self) -> None:
         parts = [*self.units.values(), self.crossover_units, *self.unlisted.values()]
@@ -70,7 +53,7 @@ def trial_gates(counts: TrialCounts, *, tolerance: float = TOLERANCE, threshold:
     threshold: p-value below which the sample ratio or the missing outcomes contradict the design.
     """
     gates = [
-        srm_gate(counts.units, counts.weights, threshold=threshold),
+        *_sample_ratio_gates(counts, threshold),
         crossover_gate(counts.crossover_units, counts.total_units, tolerance=tolerance),
         unlisted_variant_gate(counts.unlisted, counts.total_units, tolerance=tolerance),
         duplicate_unit_gate(counts.duplicate_rows, counts.total_units, tolerance=tolerance),
@@ -83,20 +66,13 @@ def trial_gates(counts: TrialCounts, *, tolerance: float = TOLERANCE, threshold:
     return tuple(gates)
 
 
-def srm_gate(units: Mapping[str, int], weights: Mapping[str, float], *, threshold: float = THRESHOLD) -> Gate:
-    """Sample ratio mismatch: blocking, for whatever skewed the arms may have skewed the outcomes too."""
-    result = sample_ratio_test(units, weights, threshold=threshold)
-    advice = (
-        ""
-        if result.passed
-        else (
-            " Do not read the results. Compare assignments with exposures by day, platform and variant;"
-            " look for redirects, bots, late logging or a changed weight."
-        )
+def _sample_ratio_gates(counts: TrialCounts, threshold: float) -> tuple[Gate, ...]:
+    if counts.enrolment is None:
+        return (srm_gate(counts.units, counts.weights, threshold=threshold),)
+    return (
+        sequential_srm_gate(counts.enrolment, threshold=threshold),
+        srm_by_day_gate(counts.enrolment, threshold=threshold),
     )
-    expected = {"units": result.expected, "threshold": threshold, "df": result.df, "method": result.method}
-    observed = {"units": result.observed, "statistic": result.statistic}
-    return Gate("srm", result.passed, True, result.p_value, observed, expected, result.detail + advice)
 
 
 def crossover_gate(crossover_units: int, total_units: int, *, tolerance: float = TOLERANCE) -> Gate:
@@ -163,7 +139,7 @@ def missing_outcome_gate(metric: str, by_variant: OutcomeCounts, *, threshold: f
     p_value = missing_shares_p_value({variant: (n, n_missing) for variant, (n, n_missing, _) in by_variant.items()})
     differential = p_value is not None and p_value < threshold
     lost, total = sum(missing.values()), sum(sizes.values())
-    by_arm = ", ".join(f"{variant} {_percent(share)}" for variant, share in shares.items() if share is not None)
+    by_arm = ", ".join(f"{variant} {percent(share)}" for variant, share in shares.items() if share is not None)
     if total == 0:
         detail = f"There is no unit yet that could have an outcome for {metric}."
     elif lost == 0:
@@ -233,7 +209,7 @@ def _share_gate(
     # Any such unit is worth a warning; whether the numbers may still be read depends on how many there are.
     passed = count == 0
     blocking = count > 0 if share is None else share > tolerance
-    detail = f"{seen} ({_percent(share)}; tolerated {_percent(tolerance)})."
+    detail = f"{seen} ({percent(share)}; tolerated {percent(tolerance)})."
     return Gate(
         check_name=check_name,
         passed=passed,
@@ -257,7 +233,3 @@ def _small_arm_gate(
         detail = f"None of the {len(weighted)} variants {what}."
     observed = {"variants": arms, "units": {variant: units.get(variant, 0) for variant in weighted}}
     return Gate(check_name, not arms, False, None, observed, {"variants": []}, detail)
-
-
-def _percent(share: float | None) -> str:
-    return "no share" if share is None else f"{100 * share:.3g} %"

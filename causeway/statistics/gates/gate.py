@@ -1,0 +1,44 @@
+"""What a gate answers.
+
+A gate that is not passed and blocking withholds the estimates; one that is not passed and not blocking is a
+warning. `detail` is for a person: what was seen, where, and what to do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+TOLERANCE = 0.01
+THRESHOLD = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One check of one trial; observed and expected are JSON values, p_value is None without a test."""
+
+    check_name: str
+    passed: bool
+    blocking: bool
+    p_value: float | None
+    observed: dict[str, Any]
+    expected: dict[str, Any]
+    detail: str
+
+
+def percent(share: float | None) -> str:
+    """A share for people."""
+    return "no share" if share is None else f"{100 * share:.3g} %"
+
+
+def spent(p_value: float, position: int) -> float:
+    """The p-value of one of endlessly many tests, corrected: at most p times k (k + 1), for the k-th from 1 on.
+
+    The shares 1 / (k (k + 1)) add up to 1, so all tests that will ever be made err with `threshold` together, and what
+    was said of an earlier one never changes because there is a later one (alpha spending; Foster & Stine 2008, section
+    2).
+
+    >>> spent(0.0001, 1), round(spent(0.0001, 3), 6)
+    (0.0002, 0.0012)
+    """
+    return min(1.0, p_value * position * (position + 1))
