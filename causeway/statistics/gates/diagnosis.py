@@ -7,11 +7,12 @@ while logs are processed, in the analysis, or because somebody interferes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from causeway.statistics.attrition import missing_shares_p_value
 from causeway.statistics.gates.gate import THRESHOLD, TOLERANCE, Gate, percent
@@ -23,6 +24,8 @@ Stage = Literal["assignment", "execution", "log_processing", "analysis", "interf
 STAGES: tuple[Stage, ...] = ("assignment", "execution", "log_processing", "analysis", "interference")
 
 ByVariant = Mapping[str, int]
+Sign = tuple[bool, str]
+"""Whether it speaks for the stage, and what was seen."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,10 @@ class Trail:
     """What was counted on the way from assignment to analysis; by declared variant, and empty where nothing was seen.
 
     weights: declared, now in force. analysed: the units of the sample ratio test. assigned: units by the first variant
-    that was written down for them, whenever that was and whatever happened then. exposed: units by their first exposure,
-    whenever it was, in one variant or in many. is_logged: exposures are events of their own, not the assignments.
-    crossovers: units left out because they were in another variant too. records, repeated, late: exposure records, those
-    beyond a unit's first, and those that arrived over a day after they happened. quarantined: refused records that name
+    that was written down for them, whenever that was and whatever happened then. exposed: units by their first
+    exposure, whenever it was, in one variant or in many. is_logged: exposures are events of their own, not the
+    assignments. crossovers: units left out because they were in another variant too. records, repeated, late: exposure
+    records, those beyond a unit's first, and those that arrived over a day after they happened. quarantined: refused records that name
     the variant. enrolment: units by day. forced: units that the declaration puts into a variant. switched_off: whether
     the experiment was switched off. reweighted: whether weights changed without a new version. overlaps: by other
     experiment, the analysed units that are in it too.
@@ -83,7 +86,7 @@ def diagnosed(gate: Gate, trail: Trail, *, threshold: float = THRESHOLD) -> Gate
 
 def diagnose(trail: Trail, *, threshold: float = THRESHOLD) -> tuple[Finding, ...]:
     """The five stages in their order, each with what was found; more than one may be pointed to, or none."""
-    by_stage = {
+    by_stage: Mapping[Stage, Callable[[Trail, float], Iterator[Sign]]] = {
         "assignment": _assignment,
         "execution": _execution,
         "log_processing": _log_processing,
@@ -97,9 +100,6 @@ def diagnose(trail: Trail, *, threshold: float = THRESHOLD) -> tuple[Finding, ..
         told = against or [sentence for _, sentence in signs] or ["nothing was recorded that would show it"]
         found.append(Finding(stage, "; ".join(told), bool(against)))
     return tuple(found)
-
-
-Sign = tuple[bool, str]
 
 
 def _assignment(trail: Trail, threshold: float) -> Iterator[Sign]:
@@ -130,7 +130,7 @@ def _idle_days(enrolment: Enrolment, threshold: float) -> Iterator[Sign]:
     """Days on which a variant got nobody although it should have got some."""
     units, shares = enrolment.units, enrolment.shares
     chance = (1 - shares) ** units.sum(axis=1, keepdims=True)
-    idle = (shares > 0) & (units == 0) & (chance < threshold / units.size)
+    idle: NDArray[np.bool_] = (shares > 0) & (units == 0) & (chance < threshold / units.size)
     if not idle.any():
         yield False, "every variant got units on every day"
         return
@@ -156,19 +156,20 @@ def _log_processing(trail: Trail, threshold: float) -> Iterator[Sign]:
     if sum(trail.quarantined.values()):
         known = trail.records or trail.analysed
         off = _differ({v: (known.get(v, 0), trail.quarantined.get(v, 0)) for v in trail.weights}, threshold)
-        yield (
-            off,
-            f"refused records {'are not alike' if off else 'are alike'} in the variants: {_listed(trail.quarantined)}",
-        )
+        yield off, _alike("refused", trail.quarantined, off)
     for what, counts in (("repeated", trail.repeated), ("late", trail.late)):
         if sum(counts.values()):
             off = _differ(
                 {v: (max(trail.records.get(v, 0) - counts.get(v, 0), 0), counts.get(v, 0)) for v in trail.weights},
                 threshold,
             )
-            yield off, f"{what} records {'are not alike' if off else 'are alike'} in the variants: {_listed(counts)}"
+            yield off, _alike(what, counts, off)
     if not (sum(trail.quarantined.values()) or sum(trail.repeated.values()) or sum(trail.late.values())):
         yield False, "no record was refused, repeated or late"
+
+
+def _alike(what: str, counts: ByVariant, off: bool) -> str:
+    return f"{what} records are {'not ' if off else ''}alike in the variants: {_listed(counts)}"
 
 
 def _analysis(trail: Trail, threshold: float) -> Iterator[Sign]:

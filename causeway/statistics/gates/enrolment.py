@@ -33,7 +33,7 @@ class Plan:
         return reached[-1] if reached else self.coverage
 
 
-def enrolment_gate(
+def enrolment_gate(  # noqa: PLR0911 - one answer for each state that a plan can be in
     plan: Plan, days: Sequence[date], units: Sequence[int], *, known_on: date, threshold: float = THRESHOLD
 ) -> Gate:
     """Enrolment below the plan: a warning with what is to be expected, never blocking.

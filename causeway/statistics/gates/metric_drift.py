@@ -39,8 +39,8 @@ def metric_drift_gate(metric: str, weeks: Sequence[tuple[date, Moments]], *, thr
                 {
                     "week": first_day.isoformat(),
                     "units": waiting.n,
-                    "mean": waiting.mean,
-                    "mean_before": before.mean,
+                    "mean": waiting.mean_y,
+                    "mean_before": before.mean_y,
                     "p_value": p_values[-1],
                 }
             )
@@ -71,9 +71,9 @@ def metric_drift_gate(metric: str, weeks: Sequence[tuple[date, Moments]], *, thr
 
 
 def _welch(before: Moments, week: Moments) -> float:
-    parts = [(each.m2 / (each.n - 1) / each.n, each.n - 1) for each in (before, week)]
+    parts = [(each.m2_y / (each.n - 1) / each.n, each.n - 1) for each in (before, week)]
     squared_error = sum(part for part, _ in parts)
     if squared_error <= 0:
-        return 1.0 if before.mean == week.mean else 0.0
+        return 1.0 if before.mean_y == week.mean_y else 0.0
     df = squared_error**2 / sum(part**2 / df for part, df in parts)
-    return float(2 * stats.t.sf(abs(week.mean - before.mean) / math.sqrt(squared_error), df))
+    return float(2 * stats.t.sf(abs(week.mean_y - before.mean_y) / math.sqrt(squared_error), df))

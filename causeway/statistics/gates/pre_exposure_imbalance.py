@@ -70,8 +70,8 @@ def pre_exposure_imbalance_gates(
                 {
                     "characteristic": each.label,
                     "variant": variant,
-                    "mean": arm.mean if arm.n else None,
-                    "mean_control": reference.mean if reference.n else None,
+                    "mean": arm.mean_y if arm.n else None,
+                    "mean_control": reference.mean_y if reference.n else None,
                     "standardised_difference": difference,
                     "p_value": p_value,
                 }
@@ -110,8 +110,8 @@ def _compared(
     """Difference in standard deviations, and its p-value."""
     if arm.n < 2 or reference.n < 2:
         return None, None
-    variances = arm.m2 / (arm.n - 1), reference.m2 / (reference.n - 1)
-    gap, squared_error = arm.mean - reference.mean, variances[0] / arm.n + variances[1] / reference.n
+    variances = arm.m2_y / (arm.n - 1), reference.m2_y / (reference.n - 1)
+    gap, squared_error = arm.mean_y - reference.mean_y, variances[0] / arm.n + variances[1] / reference.n
     if squared_error <= 0:
         return (0.0, None) if gap == 0 else (None, 0.0)
     z = gap / math.sqrt(squared_error)
@@ -130,8 +130,8 @@ def _compared(
 def _is_rare(arm: Moments, reference: Moments) -> bool:
     """Whether a share, or a number that is nearly always the same, has had too few units that differ for a normal."""
     total = arm + reference
-    spread = total.m2 / total.n
-    share = total.mean
+    spread = total.m2_y / total.n
+    share = total.mean_y
     is_share = math.isclose(spread, share * (1 - share), rel_tol=1e-6, abs_tol=1e-12) and 0 <= share <= 1
     return is_share and min(arm.n, reference.n) * min(share, 1 - share) < 20
 
@@ -144,8 +144,8 @@ def _detail(name: str, odd: list[dict[str, Any]], comparisons: int, control: str
     worst = odd[0]
     more = f" and {len(odd) - 1} more" if len(odd) > 1 else ""
     return (
-        f"The variants differed in {name} before anybody was exposed: {worst['characteristic']} was {worst['mean']:.4g} in"
-        f" {worst['variant']} and {worst['mean_control']:.4g} in {control} (adjusted p = {worst['p_value']:.3g}){more}."
+        f"The variants differed in {name} before anybody was exposed: {worst['characteristic']} was"
+        f" {worst['mean']:.4g} in {worst['variant']} and {worst['mean_control']:.4g} in {control} (adjusted p = {worst['p_value']:.3g}){more}."
         " Whoever decided on the variant knew of it, or units were lost by it: the arms are not comparable. Look at the"
         " assignment, at carry-over from an earlier experiment with the same salt, and at when covariates are recorded."
     )

@@ -115,7 +115,7 @@ def sequential_srm_gate(enrolment: Enrolment, *, threshold: float = THRESHOLD) -
     variants = enrolment.variants
     units = dict(zip(variants, map(int, enrolment.total), strict=True))
     expected = dict(zip(variants, map(float, enrolment.expected), strict=True))
-    dealt = [variant for variant, ever in zip(variants, enrolment.shares.any(axis=0), strict=True) if ever]
+    dealt = [variant for variant, ever in zip(variants, enrolment.shares.any(axis=0).tolist(), strict=True) if ever]
     told: dict[str, Any] = {"units": expected, "threshold": threshold, "df": max(len(dealt) - 1, 0), "method": METHOD}
     seen: dict[str, Any] = {"units": units, "statistic": None, "looks": len(set(enrolment.days))}
     if len(enrolment.weights_in_force) > 1:
@@ -199,7 +199,7 @@ def _evidence_of_rows(enrolment: Enrolment) -> NDArray[np.float64]:
 
 
 def srm_segment_gates(
-    levels: Sequence[tuple[str, str]], enrolment: Enrolment, *, threshold: float = THRESHOLD
+    levels: Sequence[tuple[str, str]], enrolment: Enrolment, *, at_once: bool = False, threshold: float = THRESHOLD
 ) -> tuple[Gate, ...]:
     """Sample ratio mismatch within the levels of each declared segment: one blocking gate a segment.
 
@@ -207,9 +207,10 @@ def srm_segment_gates(
     corrected by Holm over all levels of all segments. Where a level is off its effect is not that of a randomised
     trial, and what turned its units away is at work in the others as well.
 
-    levels: (segment, level) of each row of `enrolment.units`, which has shape (levels, rows, variants).
+    levels: (segment, level) of each row of `enrolment.units`, which has shape (levels, rows, variants). at_once: a
+    table that is looked at once has the fixed test of `srm_gate` instead.
     """
-    p_by_level = p_values(enrolment)[:, -1] if len(enrolment.days) else np.ones(len(levels))
+    p_by_level = _fixed_p_values(enrolment) if at_once else p_values(enrolment)[:, -1]
     adjusted = holm({f"{place}": float(p) for place, p in enumerate(p_by_level)})
     totals, expected = enrolment.total, enrolment.expected
     gates = []
@@ -234,8 +235,8 @@ def srm_segment_gates(
                 for place in odd[:3]
             )
             detail = (
-                f"In {len(odd)} of {len(places)} levels of {segment} the units contradict the declared weights: {named}."
-                f" Whatever keeps units of {segment} from a variant chose them for more than chance: look for a filter,"
+                f"In {len(odd)} of {len(places)} levels of {segment} the units contradict the declared weights:"
+                f" {named}. Whatever keeps units of {segment} from a variant chose them for more than chance: look for a filter,"
                 " a redirect or lost logs there."
             )
         else:
@@ -247,8 +248,23 @@ def srm_segment_gates(
                 True,
                 min(adjusted[f"{place}"] for place in places),
                 {"levels": told, "levels_tested": len(places), "levels_failed": len(odd)},
-                {"levels_failed": 0, "threshold": threshold, "method": METHOD, "correction": "holm"},
+                {
+                    "levels_failed": 0,
+                    "threshold": threshold,
+                    "method": "fixed" if at_once else METHOD,
+                    "correction": "holm",
+                },
                 detail,
             )
         )
     return tuple(gates)
+
+
+def _fixed_p_values(enrolment: Enrolment) -> NDArray[np.float64]:
+    """Of each level; 1 where it has nobody."""
+    weights = dict(zip(enrolment.variants, map(float, enrolment.shares[-1]), strict=True))
+    found = [
+        sample_ratio_test(dict(zip(enrolment.variants, map(int, units), strict=True)), weights).p_value
+        for units in enrolment.total
+    ]
+    return np.array([1.0 if p is None else p for p in found])

@@ -8,11 +8,16 @@ declared as (
         experiments.key as experiment,
         covariate.name as covariate
     from {{ source('registry', 'experiments') }} as experiments
-    cross join lateral jsonb_array_elements_text(
-        coalesce(experiments.declaration -> 'covariates', '[]') || coalesce(experiments.declaration -> 'segments', '[]')
-    ) as covariate (name)
+    cross join lateral jsonb_array_elements_text(experiments.declaration -> 'covariates') as covariate (name)
     where {{ in_partition('experiments.key', 'experiments.tenant_id') }}
-    group by experiments.tenant_id, experiments.key, covariate.name
+    union distinct
+    select
+        experiments.tenant_id,
+        experiments.key as experiment,
+        segment.name as covariate
+    from {{ source('registry', 'experiments') }} as experiments
+    cross join lateral jsonb_array_elements_text(experiments.declaration -> 'segments') as segment (name)
+    where {{ in_partition('experiments.key', 'experiments.tenant_id') }}
 ),
 
 known as (
@@ -87,7 +92,7 @@ levels as (
 ranked as (
     select
         *,
-        dense_rank() over (partition by tenant_id, experiment, covariate order by in_all desc, level) as place
+        dense_rank() over (partition by tenant_id, experiment, covariate order by in_all desc, level asc) as place
     from levels
 )
 
@@ -101,7 +106,10 @@ select
     totals.known_units,
     case when categories.covariate is null then totals.n else 0 end as n,
     case when categories.covariate is null then {{ mean_of('totals.sum_x', 'totals.n') }} end as mean,
-    case when categories.covariate is null then {{ comoment_of('totals.sum_xx', 'totals.sum_x', 'totals.sum_x', 'totals.n') }} end as m2
+    case
+        when categories.covariate is null
+            then {{ comoment_of('totals.sum_xx', 'totals.sum_x', 'totals.sum_x', 'totals.n') }}
+    end as m2
 from totals
 left join categories
     on
