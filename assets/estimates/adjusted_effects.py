@@ -25,6 +25,7 @@ from resources.postgres import PostgresResource
         ["twins", "prognostic_scores"],
         ["features", "unit_covariates"],
         ["experiments", "health"],
+        ["features", "health"],
         ["registry", "experiments"],
     ],
     partitions_def=partitions.experiments,

@@ -32,6 +32,7 @@ from resources.postgres import PostgresResource
         ["experiments", "metric_definitions"],
         ["features", "unit_covariates"],
         ["experiments", "health"],
+        ["features", "health"],
         ["registry", "experiments"],
     ],
     partitions_def=partitions.experiments,

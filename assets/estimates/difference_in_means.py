@@ -45,6 +45,7 @@ class Sums:
         ["experiments", "metric_definitions"],
         ["features", "unit_covariates"],
         ["experiments", "health"],
+        ["features", "health"],
         ["registry", "experiments"],
     ],
     partitions_def=partitions.experiments,

@@ -25,6 +25,7 @@ SEED = 20_240_102
         ["experiments", "metric_definitions"],
         ["features", "unit_covariates"],
         ["experiments", "health"],
+        ["features", "health"],
         ["registry", "experiments"],
     ],
     partitions_def=partitions.experiments,

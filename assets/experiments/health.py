@@ -1,19 +1,24 @@
-from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 
 import dagster as dg
-import polars as pl
 
-from assets import partitions
-from assets.columns import json_text
+from assets import declared, partitions
+from assets.experiments.a_a import a_a
+from assets.experiments.enrolled import enrolment, known_at, weights_in_force
+from assets.experiments.gates_in_time import gates_in_time
+from assets.experiments.srm_trail import srm_trail
+from assets.gates import check_results, gate_frame, gate_table
 from assets.pictures import picture
 from assets.publication import publish
 from causeway.plots.arm_balance import arm_balance_plot
-from causeway.statistics.gates import Gate, TrialCounts, trial_gates
+from causeway.statistics.gates import Enrolment, TrialCounts, trial_gates
+from causeway.statistics.gates.diagnosis import diagnosed
 from resources.postgres import PostgresResource
 
 KEY = dg.AssetKey(["experiments", "health"])
 CHECKS = (
     "srm",
+    "srm_by_day",
     "crossover",
     "unlisted_variant",
     "duplicate_unit",
@@ -21,13 +26,29 @@ CHECKS = (
     "empty_arm",
     "one_unit_arm",
     "constant_metric",
+    "enrolment",
+    "metric_drift",
+    "missing_events",
+    "a_a",
 )
 
 
 @dg.asset(
     key=KEY,
-    deps=[["experiments", name] for name in ("experiment_variants", "assignment_counts", "sufficient_statistics")]
-    + [["events", "quarantine_counts"]],
+    deps=[
+        ["experiments", name]
+        for name in (
+            "experiment_variants",
+            "enrolment",
+            "assignment_counts",
+            "first_exposures",
+            "sufficient_statistics",
+            "daily_statistics",
+            "cohort_statistics",
+            "metric_definitions",
+        )
+    ]
+    + [["events", "quarantine_counts"], ["events", "exposures"], ["registry", "experiments"]],
     partitions_def=partitions.experiments,
     check_specs=[
         dg.AssetCheckSpec(name, asset=KEY, blocking=True, partitions_def=partitions.experiments) for name in CHECKS
@@ -36,23 +57,36 @@ CHECKS = (
     kinds={"python", "postgres"},
     owners=["team:experimentation"],
     tags={"causeway/partitions": "experiments"},
-    code_version="1",
+    code_version="2",
     description=(
-        "What must hold before any number of a trial may be shown: sample ratio, crossovers, undeclared variants,"
-        " repeated units, missing outcomes. A closed gate withholds the effects."
-        " One row per tenant, experiment and check."
+        "What must hold before any number of a trial may be shown: sample ratio at every look, with a diagnosis,"
+        " crossovers, undeclared variants, repeated units, missing outcomes and events, enrolment, drift, A/A. A closed"
+        " gate withholds the effects. One row per tenant, experiment and check."
     ),
 )
 def health(context: dg.AssetExecutionContext, postgres: PostgresResource) -> dg.MaterializeResult:
-    counts = trial_counts(postgres, context.partition_key)
-    gates = trial_gates(counts)
+    experiment = declared.experiment(postgres, context.partition_key)
+    known = known_at(postgres)
+    in_force = weights_in_force(postgres, context.partition_key, experiment, known)
+    enrolled = enrolment(postgres, context.partition_key, experiment, in_force)
+    counts = trial_counts(postgres, context.partition_key, None if experiment.source is not None else enrolled)
+    gates = list(trial_gates(counts))
+    if not gates[0].passed and counts.total_units:
+        trail = srm_trail(
+            postgres, context.partition_key, experiment, in_force=in_force, enrolment=enrolled, known=known
+        )
+        gates[0] = diagnosed(gates[0], trail)
+    if experiment.source is None:
+        gates += gates_in_time(postgres, context.partition_key, experiment, enrolled, known or datetime.now(UTC))
+    if experiment.aa:
+        gates.append(a_a(postgres, context.partition_key, experiment))
     return publish(
         context,
         postgres,
-        _rows(gates),
+        gate_frame(gates),
         unit="experiment",
         metadata={
-            "gates": dg.MetadataValue.md(_table(gates)),
+            "gates": dg.MetadataValue.md(gate_table(gates)),
             "arms": picture(
                 arm_balance_plot(
                     counts.units,
@@ -62,12 +96,12 @@ def health(context: dg.AssetExecutionContext, postgres: PostgresResource) -> dg.
                 )
             ),
         },
-        check_results=_check_results(gates),
+        check_results=list(check_results(KEY, CHECKS, gates)),
     )
 
 
-def trial_counts(postgres: PostgresResource, partition_key: str) -> TrialCounts:
-    """Everything the gates look at, counted in SQL."""
+def trial_counts(postgres: PostgresResource, partition_key: str, enrolled: Enrolment | None) -> TrialCounts:
+    """Everything that the gates of who is in the trial look at, counted in SQL."""
     client, partition = postgres.client(), partitions.split(partition_key)
     variants = client.fetch_all(
         f"SELECT variant, weight FROM {client.table('experiments.experiment_variants')}"
@@ -102,43 +136,5 @@ def trial_counts(postgres: PostgresResource, partition_key: str) -> TrialCounts:
         duplicate_rows=repeated[0] if repeated else 0,
         total_units=sum(row[2] for row in logged),
         metrics=metrics,
+        enrolment=enrolled,
     )
-
-
-def _rows(gates: Sequence[Gate]) -> pl.DataFrame:
-    return pl.DataFrame(
-        {
-            "check_name": [gate.check_name for gate in gates],
-            "passed": [gate.passed for gate in gates],
-            "blocking": [gate.blocking for gate in gates],
-            "p_value": pl.Series([gate.p_value for gate in gates], dtype=pl.Float64),
-            "observed": [json_text(gate.observed) for gate in gates],
-            "expected": [json_text(gate.expected) for gate in gates],
-            "detail": [gate.detail for gate in gates],
-        }
-    )
-
-
-def _check_results(gates: Sequence[Gate]) -> Iterable[dg.AssetCheckResult]:
-    """One result a check: the gates of all metrics together, failing where any of them blocks."""
-    by_check: Mapping[str, list[Gate]] = {name: [] for name in CHECKS}
-    for gate in gates:
-        by_check[gate.check_name.partition(":")[0]].append(gate)
-    for name, grouped in by_check.items():
-        closed = any(gate.blocking and not gate.passed for gate in grouped)
-        yield dg.AssetCheckResult(
-            asset_key=KEY,
-            check_name=name,
-            passed=all(gate.passed for gate in grouped),
-            severity=dg.AssetCheckSeverity.ERROR if closed else dg.AssetCheckSeverity.WARN,
-            description=" ".join(gate.detail for gate in grouped if not gate.passed) or grouped[0].detail,
-            metadata={gate.check_name: gate.p_value for gate in grouped if gate.p_value is not None},
-        )
-
-
-def _table(gates: Sequence[Gate]) -> str:
-    lines = [
-        f"| {gate.check_name} | {'open' if gate.passed else 'CLOSED' if gate.blocking else 'warning'} | {gate.detail} |"
-        for gate in gates
-    ]
-    return "\n".join(["| gate | | |", "|---|---|---|", *lines])

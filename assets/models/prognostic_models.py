@@ -28,6 +28,7 @@ _SHARED = {
         ["experiments", "metric_definitions"],
         ["features", "unit_covariates"],
         ["experiments", "health"],
+        ["features", "health"],
         ["registry", "experiments"],
     ],
 }

@@ -106,6 +106,9 @@ class ExperimentDeclaration(Declaration):
         description="what is measured: a list of metrics, or of the names of declared ones"
     )
     covariates: tuple[Text, ...] = Field(default=(), description="what is known of a unit before it is assigned")
+    aa: bool = Field(
+        default=False, strict=True, description="true: all variants are the same, and any difference is a fault"
+    )
     segments: tuple[Text, ...] = Field(default=(), description="categorical columns to report by")
     cluster: Text | None = Field(
         default=None, description="column that says which units belong together, such as school; intervals allow for it"

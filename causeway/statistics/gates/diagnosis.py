@@ -36,10 +36,10 @@ class Trail:
     that was written down for them, whenever that was and whatever happened then. exposed: units by their first
     exposure, whenever it was, in one variant or in many. is_logged: exposures are events of their own, not the
     assignments. crossovers: units left out because they were in another variant too. records, repeated, late: exposure
-    records, those beyond a unit's first, and those that arrived over a day after they happened. quarantined: refused records that name
-    the variant. enrolment: units by day. forced: units that the declaration puts into a variant. switched_off: whether
-    the experiment was switched off. reweighted: whether weights changed without a new version. overlaps: by other
-    experiment, the analysed units that are in it too.
+    records, those beyond a unit's first, and those that arrived over a day after they happened. quarantined: refused
+    records that name the variant. enrolment: units by day. forced: units that the declaration puts into a variant.
+    switched_off: whether the experiment was switched off. reweighted: whether weights changed without a new version.
+    overlaps: by other experiment, the analysed units that are in it too.
     """
 
     weights: Mapping[str, float]
@@ -113,7 +113,7 @@ def _assignment(trail: Trail, threshold: float) -> Iterator[Sign]:
 
 
 def _execution(trail: Trail, threshold: float) -> Iterator[Sign]:
-    if trail.is_logged and sum(trail.assigned.values()):
+    if trail.is_logged and any(trail.assigned.values()):
         shares = {
             variant: (min(trail.exposed.get(variant, 0), n), max(n - trail.exposed.get(variant, 0), 0))
             for variant, n in trail.assigned.items()

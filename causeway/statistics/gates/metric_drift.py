@@ -8,10 +8,9 @@ from datetime import date
 
 from scipy import stats
 
+from causeway.statistics.burn_in import DEFAULT_BURN_IN
 from causeway.statistics.gates.gate import THRESHOLD, Gate, percent, spent
 from causeway.statistics.moments import Moments
-
-FEWEST_UNITS = 50
 
 
 def metric_drift_gate(metric: str, weeks: Sequence[tuple[date, Moments]], *, threshold: float = THRESHOLD) -> Gate:
@@ -19,8 +18,8 @@ def metric_drift_gate(metric: str, weeks: Sequence[tuple[date, Moments]], *, thr
 
     Units that came in the same week and whose window is over are compared with those before by Welch's test, as each
     week's units are others and each had the same time. The k-th comparison is allowed `threshold` / (k (k + 1)), so
-    all weeks to come are wrong with probability `threshold` at most. Weeks of fewer than 50 units are joined with the
-    next. A drift harms no comparison of arms that ran side by side, so it never blocks; but the level, the relative
+    all weeks to come are wrong with probability `threshold` at most. Weeks that are too small beside those before for
+    a skewed metric to be taken for normal (`BurnIn`) are joined with the next. A drift harms no comparison of arms that ran side by side, so it never blocks; but the level, the relative
     effect and the forecast depend on it, and logging that changed looks just like it.
 
     weeks: first day and moments of the control's units, ascending.
@@ -30,7 +29,7 @@ def metric_drift_gate(metric: str, weeks: Sequence[tuple[date, Moments]], *, thr
     p_values: list[float] = []
     for first_day, moments in weeks:
         waiting = waiting + moments
-        if waiting.n < FEWEST_UNITS:
+        if waiting.n < DEFAULT_BURN_IN.arm or (before.n and not DEFAULT_BURN_IN.over(waiting.n, before.n)):
             continue
         if before.n:
             p = _welch(before, waiting)
@@ -47,7 +46,7 @@ def metric_drift_gate(metric: str, weeks: Sequence[tuple[date, Moments]], *, thr
         before, waiting = before + waiting, Moments.empty()
     odd = [row for row in found if float(str(row["p_value"])) < threshold]
     if not found:
-        detail = f"{metric}: no two weeks yet with {FEWEST_UNITS} control units whose window is over."
+        detail = f"{metric}: no two weeks yet with {DEFAULT_BURN_IN.arm} control units whose window is over."
     elif odd:
         worst = min(odd, key=lambda row: float(str(row["p_value"])))
         level, usual = float(str(worst["mean"])), float(str(worst["mean_before"]))

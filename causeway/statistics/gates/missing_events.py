@@ -31,9 +31,9 @@ def missing_events_gate(of: MetricDays, *, threshold: float = THRESHOLD) -> Gate
     """Days without events, or with hardly any: blocking when one arm has none while the others do, else a warning.
 
     One arm: given how many units were active on a day, each of them was one of this arm's with the arm's share of the
-    active units on all other days, or its share of the units at risk if it never had one. At half that share the number
-    that was seen, if it is below a tenth of what was expected, must have a binomial probability below `threshold` / (k
-    (k + 1) arms) on the k-th day. None at all blocks; some, but hardly any, warns.
+    active units on all other days, or its share of the units at risk if it never had one. The number that was seen is
+    missing if it is below a tenth of what that share gives and has a binomial probability below `threshold` / (k (k +
+    1) arms) on the k-th day. None at all blocks; some, but hardly any, warns.
 
     Everybody: the rate of the day is compared with the lowest of three rates: that of the three days before, of the
     three after (if there are any), and of the same weekday in other weeks; a weekend or the end of all windows is no
@@ -103,7 +103,7 @@ def _in_one_arm(of: MetricDays) -> tuple[NDArray[np.float64], NDArray[np.bool_]]
     share = np.where(others > 0, own, dealt)
     share = np.where(of.at_risk > 0, share, 0.0)
     few = active < FEW * on_day * share
-    p: NDArray[np.float64] = np.where(few, stats.binom.cdf(active, on_day, share / 2), 1.0)
+    p: NDArray[np.float64] = np.where(few, stats.binom.cdf(active, on_day, share), 1.0)
     return p, few
 
 

@@ -144,8 +144,9 @@ def _detail(name: str, odd: list[dict[str, Any]], comparisons: int, control: str
     worst = odd[0]
     more = f" and {len(odd) - 1} more" if len(odd) > 1 else ""
     return (
-        f"The variants differed in {name} before anybody was exposed: {worst['characteristic']} was"
-        f" {worst['mean']:.4g} in {worst['variant']} and {worst['mean_control']:.4g} in {control} (adjusted p = {worst['p_value']:.3g}){more}."
-        " Whoever decided on the variant knew of it, or units were lost by it: the arms are not comparable. Look at the"
-        " assignment, at carry-over from an earlier experiment with the same salt, and at when covariates are recorded."
+        f"The variants differed in {name} before anybody was exposed: {worst['characteristic']} was {worst['mean']:.4g}"
+        f" in {worst['variant']} and {worst['mean_control']:.4g} in {control} (adjusted p = {worst['p_value']:.3g})"
+        f"{more}. Whoever decided on the variant knew of it, or units were lost by it: the arms are not comparable."
+        " Look at the assignment, at carry-over from an earlier experiment with the same salt, and at when covariates"
+        " are recorded."
     )

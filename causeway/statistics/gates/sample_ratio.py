@@ -115,8 +115,8 @@ def sequential_srm_gate(enrolment: Enrolment, *, threshold: float = THRESHOLD) -
     variants = enrolment.variants
     units = dict(zip(variants, map(int, enrolment.total), strict=True))
     expected = dict(zip(variants, map(float, enrolment.expected), strict=True))
-    dealt = [variant for variant, ever in zip(variants, enrolment.shares.any(axis=0).tolist(), strict=True) if ever]
-    told: dict[str, Any] = {"units": expected, "threshold": threshold, "df": max(len(dealt) - 1, 0), "method": METHOD}
+    df = max(int((enrolment.shares > 0).any(axis=0).sum()) - 1, 0)
+    told: dict[str, Any] = {"units": expected, "threshold": threshold, "df": df, "method": METHOD}
     seen: dict[str, Any] = {"units": units, "statistic": None, "looks": len(set(enrolment.days))}
     if len(enrolment.weights_in_force) > 1:
         told["weights_in_force"] = enrolment.weights_in_force
@@ -236,8 +236,7 @@ def srm_segment_gates(
             )
             detail = (
                 f"In {len(odd)} of {len(places)} levels of {segment} the units contradict the declared weights:"
-                f" {named}. Whatever keeps units of {segment} from a variant chose them for more than chance: look for a filter,"
-                " a redirect or lost logs there."
+                f" {named}. Something there keeps units from a variant: look for a filter, a redirect or lost logs."
             )
         else:
             detail = f"The units agree with the declared weights in each of {len(places)} levels of {segment}."

@@ -3,7 +3,7 @@
 with
 
 health as (
-    select * from {{ source('experiments', 'health') }}
+    select * from {{ ref('gates') }}
     where {{ in_partition('experiment') }}
 )
 

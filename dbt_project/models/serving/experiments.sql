@@ -12,7 +12,7 @@ gates as (
         tenant_id,
         experiment,
         bool_and(passed or not blocking) as passed
-    from {{ source('experiments', 'health') }}
+    from {{ ref('gates') }}
     where {{ in_partition('experiment') }}
     group by tenant_id, experiment
 ),
@@ -32,7 +32,7 @@ reasons as (
         tenant_id,
         experiment,
         jsonb_agg(detail order by check_name) as reasons
-    from {{ source('experiments', 'health') }}
+    from {{ ref('gates') }}
     where blocking and not passed and {{ in_partition('experiment') }}
     group by tenant_id, experiment
 ),
