@@ -7,6 +7,7 @@ from causeway.statistics.difference_in_means import difference_in_means
 from causeway.statistics.effect import Effect
 from causeway.statistics.gates import Gate
 from causeway.statistics.gates.a_a import a_a_gate
+from causeway.statistics.gates.gate import as_a_hint
 from causeway.statistics.joint_moments import JointMoments
 from causeway.statistics.moments import Moments
 from causeway.statistics.ratio import difference_in_ratios
@@ -52,4 +53,6 @@ def a_a(postgres: PostgresResource, partition_key: str, experiment: ExperimentDe
                 effects[treated] = difference_in_ratios(ratios[treated], ratios[control], alpha=alpha)
     planned = experiment.analysis.sequential.planned_units or PLANNED_UNITS
     planned_n = None if experiment.source is not None else float(planned)
-    return a_a_gate(effects, alpha=alpha, planned_n=planned_n, not_tested=not_tested)
+    gate = a_a_gate(effects, alpha=alpha, planned_n=planned_n, not_tested=not_tested)
+    together = experiment.cluster_column is not None or experiment.randomization.by != "unit"
+    return as_a_hint(gate) if together else gate

@@ -77,7 +77,6 @@ def srm_trail(
         late={variant: seen[variant][2] for variant in variants if variant in seen},
         quarantined=_refused(postgres, partition_key, experiment, known),
         enrolment=None if experiment.source is not None else enrolment,
-        forced=len(experiment.forced),
         switched_off=not experiment.enabled or _is_killed(postgres, partition_key, known),
         reweighted=in_force.was_edited and experiment.source is None,
         overlaps=overlaps,

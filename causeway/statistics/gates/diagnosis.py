@@ -37,7 +37,7 @@ class Trail:
     exposure, whenever it was, in one variant or in many. is_logged: exposures are events of their own, not the
     assignments. crossovers: units left out because they were in another variant too. records, repeated, late: exposure
     records, those beyond a unit's first, and those that arrived over a day after they happened. quarantined: refused
-    records that name the variant. enrolment: units by day. forced: units that the declaration puts into a variant.
+    records that name the variant. enrolment: units by day.
     switched_off: whether the experiment was switched off. reweighted: whether weights changed without a new version.
     overlaps: by other experiment, the analysed units that are in it too.
     """
@@ -53,7 +53,6 @@ class Trail:
     late: ByVariant = field(default_factory=dict)
     quarantined: ByVariant = field(default_factory=dict)
     enrolment: Enrolment | None = None
-    forced: int = 0
     switched_off: bool = False
     reweighted: bool = False
     overlaps: Mapping[str, ByVariant] = field(default_factory=dict)
@@ -108,8 +107,6 @@ def _assignment(trail: Trail, threshold: float) -> Iterator[Sign]:
         off = _is_off(first, trail.weights, threshold)
         verb = "deviate" if off else "do not deviate"
         yield off, f"the assignments as written down {verb} from the weights: {_listed(first)}"
-        if off and trail.forced:
-            yield True, f"{trail.forced:,} units are put into a variant by the declaration (forced)"
 
 
 def _execution(trail: Trail, threshold: float) -> Iterator[Sign]:

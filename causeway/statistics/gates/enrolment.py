@@ -19,7 +19,7 @@ FEWEST_DAYS = 3
 @dataclass(frozen=True)
 class Plan:
     """planned_units: of all variants together. starts_on, ends_on: first and last day, None where not declared. ramp:
-    from when on which share of the units enters; before the first step it is `coverage`."""
+    from when on which share of the units enters, nobody before the first step; `coverage` without one."""
 
     planned_units: int | None
     starts_on: date | None = None
@@ -30,7 +30,7 @@ class Plan:
     def coverage_on(self, day: date) -> float:
         """The share of units that enters on a day."""
         reached = [coverage for since, coverage in self.ramp if since <= day]
-        return reached[-1] if reached else self.coverage
+        return (reached[-1] if reached else 0.0) if self.ramp else self.coverage
 
 
 def enrolment_gate(  # noqa: PLR0911 - one answer for each state that a plan can be in

@@ -6,7 +6,7 @@ warning. `detail` is for a person: what was seen, where, and what to do.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 TOLERANCE = 0.01
@@ -29,6 +29,12 @@ class Gate:
 def percent(share: float | None) -> str:
     """A share for people."""
     return "no share" if share is None else f"{100 * share:.3g} %"
+
+
+def as_a_hint(gate: Gate) -> Gate:
+    """Of units that were not dealt a variant each by itself: never blocking, for they are alike within a cluster."""
+    said = "" if gate.passed else " Units that were dealt a variant together are alike, so this is no more than a hint."
+    return replace(gate, blocking=False, detail=gate.detail + said)
 
 
 def spent(p_value: float, position: int) -> float:

@@ -7,7 +7,7 @@ from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from causeway.statistics.gates.gate import THRESHOLD, Gate
 
@@ -70,26 +70,31 @@ def missing_events_gate(of: MetricDays, *, threshold: float = THRESHOLD) -> Gate
 def _for_all(of: MetricDays) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     active, at_risk = of.active.sum(axis=1).astype(np.float64), of.at_risk.sum(axis=1)
     n = len(active)
-    p, few = np.ones(n), np.zeros(n, dtype=bool)
-    for day in range(n):
-        if at_risk[day] <= 0:
-            continue
-        sides = [slice(max(day - _NEIGHBOURS, 0), day), slice(day + 1, min(day + 1 + _NEIGHBOURS, n))]
-        rates = [_rate(active[side], at_risk[side]) for side in sides]
-        if rates[0] is None:
-            continue
-        same = np.arange(day % 7, n, 7)
-        rates.append(_rate(active[same[same != day]], at_risk[same[same != day]]))
-        usual = min(rate for rate in rates if rate is not None) * at_risk[day]
-        few[day] = active[day] < FEW * usual
-        if few[day]:
-            p[day] = float(stats.poisson.cdf(active[day], usual))
-    return p, few
+    if n == 0:
+        return np.ones(0), np.zeros(0, dtype=bool)
+    day = np.arange(n)
+    before = _rates(active, at_risk, np.maximum(day - _NEIGHBOURS, 0), day)
+    after = _rates(active, at_risk, day + 1, np.minimum(day + 1 + _NEIGHBOURS, n))
+    weekday = day % 7
+    of_weekday = [np.bincount(weekday, each, minlength=7)[weekday] - each for each in (active, at_risk)]
+    same = _quotient(of_weekday[0], of_weekday[1])
+    # A rate that is not known is no comparison; without days before there is none at all.
+    lowest = np.fmin(np.fmin(before, after), same)
+    usual = np.where(np.isnan(before), 0.0, lowest) * at_risk
+    few = (at_risk > 0) & (active < FEW * usual)
+    return np.where(few, special.pdtr(active, usual), 1.0), few
 
 
-def _rate(active: NDArray[np.float64], at_risk: NDArray[np.float64]) -> float | None:
-    total = float(at_risk.sum())
-    return float(active.sum()) / total if total > 0 else None
+def _rates(
+    active: NDArray[np.float64], at_risk: NDArray[np.float64], first: NDArray[np.int64], end: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Of the days from first up to end, for each day; nan where nobody was at risk."""
+    sums = [np.concatenate([[0.0], each.cumsum()]) for each in (active, at_risk)]
+    return _quotient(*(each[np.maximum(end, first)] - each[first] for each in sums))
+
+
+def _quotient(dividend: NDArray[np.float64], divisor: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.divide(dividend, divisor, out=np.full(len(divisor), np.nan), where=divisor > 0)
 
 
 def _in_one_arm(of: MetricDays) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -103,7 +108,7 @@ def _in_one_arm(of: MetricDays) -> tuple[NDArray[np.float64], NDArray[np.bool_]]
     share = np.where(others > 0, own, dealt)
     share = np.where(of.at_risk > 0, share, 0.0)
     few = active < FEW * on_day * share
-    p: NDArray[np.float64] = np.where(few, stats.binom.cdf(active, on_day, share), 1.0)
+    p: NDArray[np.float64] = np.where(few, special.bdtr(active, on_day.astype(np.int64), share), 1.0)
     return p, few
 
 
