@@ -26,6 +26,7 @@ from resources.postgres import PostgresResource
         ["experiments", "sufficient_statistics"],
         ["experiments", "unit_metric_values"],
         ["experiments", "health"],
+        ["features", "health"],
         ["registry", "experiments"],
     ],
     partitions_def=partitions.experiments,

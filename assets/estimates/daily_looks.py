@@ -30,6 +30,7 @@ Days = Mapping[date, Mapping[str, Day]]
         ["experiments", "daily_statistics"],
         ["experiments", "metric_definitions"],
         ["experiments", "health"],
+        ["features", "health"],
         ["registry", "experiments"],
     ],
     partitions_def=partitions.experiments,

@@ -35,6 +35,7 @@ _NO_DAYS = "planned looks need a value at the end of each day, which this metric
         ["estimates", "adjusted_effects"],
         ["estimates", "daily_looks"],
         ["experiments", "health"],
+        ["features", "health"],
         ["registry", "experiments"],
     ],
     partitions_def=partitions.experiments,

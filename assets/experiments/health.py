@@ -48,7 +48,7 @@ CHECKS = (
             "metric_definitions",
         )
     ]
-    + [["events", "quarantine_counts"], ["events", "exposures"], ["registry", "experiments"]],
+    + [["events", "quarantine_counts"], ["registry", "experiments"]],
     partitions_def=partitions.experiments,
     check_specs=[
         dg.AssetCheckSpec(name, asset=KEY, blocking=True, partitions_def=partitions.experiments) for name in CHECKS

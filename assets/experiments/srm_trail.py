@@ -18,7 +18,8 @@ _FIRST = """
     SELECT kind, variant, count(*), sum(records), sum(late) FROM (
         SELECT kind, unit_id, (array_agg(variant ORDER BY exposed_at, variant))[1] AS variant, count(*) AS records,
             count(*) FILTER (WHERE known_at > exposed_at + interval '1 day') AS late
-        FROM {exposures} WHERE tenant_id = %s AND experiment = %s AND (%s::text IS NULL OR split_part(source, '@', 1) = %s)
+        FROM {exposures}
+        WHERE tenant_id = %s AND experiment = %s AND (%s::text IS NULL OR split_part(source, '@', 1) = %s)
         GROUP BY kind, unit_id
     ) AS units GROUP BY kind, variant ORDER BY kind, variant
 """

@@ -24,7 +24,6 @@ CHECKS = ("srm", "pre_exposure_imbalance")
         ["features", "unit_covariates"],
         ["experiments", "first_exposures"],
         ["experiments", "daily_statistics"],
-        ["events", "exposures"],
         ["registry", "experiments"],
     ],
     partitions_def=partitions.experiments,

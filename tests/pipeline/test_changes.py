@@ -137,6 +137,7 @@ def test_after_that_everything_is_up_to_date(house: House, landed: Landed) -> No
         "experiments/assignments globex|timing",
         "experiments/unit_metric_values globex|timing",
         "experiments/health acme|mended",
+        "features/health acme|lift",
     ],
 )
 def test_what_was_made_before_late_data_arrived_is_made_again_to_the_last_bit(

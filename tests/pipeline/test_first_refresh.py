@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 PYTHON_TABLES = {
     "experiments.assignments": "experiment",
     "experiments.health": "experiment",
+    "features.health": "experiment",
     "models.prognostic_models": "experiment",
     "models.prognostic_predictions": "experiment",
     "twins.prognostic_scores": "experiment",

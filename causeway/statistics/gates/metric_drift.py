@@ -19,8 +19,9 @@ def metric_drift_gate(metric: str, weeks: Sequence[tuple[date, Moments]], *, thr
     Units that came in the same week and whose window is over are compared with those before by Welch's test, as each
     week's units are others and each had the same time. The k-th comparison is allowed `threshold` / (k (k + 1)), so
     all weeks to come are wrong with probability `threshold` at most. Weeks that are too small beside those before for
-    a skewed metric to be taken for normal (`BurnIn`) are joined with the next. A drift harms no comparison of arms that ran side by side, so it never blocks; but the level, the relative
-    effect and the forecast depend on it, and logging that changed looks just like it.
+    a skewed metric to be taken for normal (`BurnIn`) are joined with the next. A drift harms no comparison of arms that
+    ran side by side, so it never blocks; but the level, the relative effect and the forecast depend on it, and logging
+    that changed looks just like it.
 
     weeks: first day and moments of the control's units, ascending.
     """

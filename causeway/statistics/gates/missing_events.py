@@ -94,7 +94,8 @@ def _rates(
 
 
 def _quotient(dividend: NDArray[np.float64], divisor: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.divide(dividend, divisor, out=np.full(len(divisor), np.nan), where=divisor > 0)
+    quotient: NDArray[np.float64] = np.divide(dividend, divisor, out=np.full(len(divisor), np.nan), where=divisor > 0)
+    return quotient
 
 
 def _in_one_arm(of: MetricDays) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

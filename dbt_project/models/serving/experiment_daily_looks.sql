@@ -11,7 +11,7 @@ closed_gates as (
     select distinct
         tenant_id,
         experiment
-    from {{ source('experiments', 'health') }}
+    from {{ ref('gates') }}
     where blocking and not passed and {{ in_partition('experiment') }}
 )
 
