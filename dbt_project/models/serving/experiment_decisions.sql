@@ -12,7 +12,7 @@ gates as (
         tenant_id,
         experiment,
         bool_and(passed or not blocking) as passed
-    from {{ source('experiments', 'health') }}
+    from {{ ref('gates') }}
     where {{ in_partition('experiment') }}
     group by tenant_id, experiment
 ),
@@ -29,7 +29,7 @@ closed as (
             order by check_name
         ) as conditions,
         jsonb_agg(distinct provenance_id) as input_provenance_ids
-    from {{ source('experiments', 'health') }}
+    from {{ ref('gates') }}
     where blocking and not passed and {{ in_partition('experiment') }}
     group by tenant_id, experiment
 ),

@@ -54,6 +54,7 @@ def test_what_failed_once_stays_failed():
     units = np.array([[150, 50]] + [[475, 525]] * 2 + [[500, 500]] * 17)
     gate = sequential_srm_gate(enrolment(units))
     assert (gate.passed, gate.observed["failed_since"]) == (False, "2026-03-01")
+    assert gate.p_value < 0.001
 
 
 def test_a_unit_in_an_arm_of_weight_zero_is_proof():

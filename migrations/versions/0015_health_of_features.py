@@ -3,8 +3,8 @@
 from migrations.effects import experiment
 from migrations.tenancy import create_table, drop_table, flag, json, number, one_row_per, provenance_id, tenant_id, text
 
-revision = "0014"
-down_revision = "0013"
+revision = "0015"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 
