@@ -67,6 +67,7 @@ class Pair:
         ["experiments", "unit_metric_values"],
         ["experiments", "metric_definitions"],
         ["experiments", "health"],
+        ["features", "health"],
         ["registry", "experiments"],
     ],
     partitions_def=partitions.tenants,

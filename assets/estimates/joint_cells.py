@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from assets import gates
 from assets.estimates.joint_sums import DENOMINATOR, OUTCOME
 from causeway.statistics.joint_moments import JointMoments
 from resources.postgres import PostgresResource
@@ -45,7 +46,7 @@ _EXPERIMENTS = """
         FROM {first_exposures} WHERE tenant_id = %(tenant)s AND is_eligible GROUP BY experiment
     ),
     closed AS (
-        SELECT DISTINCT experiment FROM {health} WHERE tenant_id = %(tenant)s AND blocking AND NOT passed
+        SELECT DISTINCT experiment FROM ({gates}) AS checks WHERE tenant_id = %(tenant)s AND blocking AND NOT passed
     )
     SELECT
         row_number() OVER (ORDER BY e.key)::integer AS number,
@@ -125,7 +126,9 @@ def joint_cells(
         "experiments": client.table("registry.experiments"),
         "first_exposures": client.table("experiments.first_exposures"),
         "metrics": client.table("experiments.metric_definitions"),
-        "health": client.table("experiments.health"),
+        "gates": " UNION ALL ".join(
+            f"SELECT tenant_id, experiment, blocking, passed FROM {client.table(table)}" for table in gates.TABLES
+        ),
         "values": client.table("experiments.unit_metric_values"),
     }
     named = {"tenant": tenant, "dormant": list(dormant), "fewest": FEWEST_UNITS}

@@ -56,7 +56,7 @@ closed_gates as (
         experiment,
         jsonb_agg(check_name || ': ' || detail order by check_name) as reasons,
         min(provenance_id) as provenance_id
-    from {{ source('experiments', 'health') }}
+    from {{ ref('gates') }}
     where blocking and not passed and {{ in_partition('experiment') }}
     group by tenant_id, experiment
 ),

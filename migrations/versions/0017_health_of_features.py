@@ -3,8 +3,8 @@
 from migrations.effects import experiment
 from migrations.tenancy import create_table, drop_table, flag, json, number, one_row_per, provenance_id, tenant_id, text
 
-revision = "0016"
-down_revision = "0015"
+revision = "0017"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 
