@@ -45,11 +45,17 @@ class Profiles:
         return self.long.filter(pl.col("covariate") == segment).select("unit_id", level="value_text")
 
 
-def profiles(postgres: PostgresResource, partition_key: str, names: Sequence[str]) -> Profiles:
+def profiles(
+    postgres: PostgresResource,
+    partition_key: str,
+    names: Sequence[str],
+    *,
+    table: str = "features.unit_covariates",
+) -> Profiles:
     """Covariates and segments called ``names``, in one query."""
     client = postgres.client()
     long = client.read(
-        f"SELECT unit_id, covariate, value_text, value_number FROM {client.table('features.unit_covariates')}"
+        f"SELECT unit_id, covariate, value_text, value_number FROM {client.table(table)}"
         " WHERE tenant_id = %s AND experiment = %s AND covariate = ANY(%s)",
         (*split(partition_key), list(names)),
     )

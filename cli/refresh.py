@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _STEPS = {
     "land": "landed",
     "conform": "typed and de-duplicated",
+    "design_experiment": "planned",
     "analyse_experiment": "analysed",
     "analyse_study": "studied",
     "publish_experiment": "published",

@@ -24,7 +24,8 @@ matplotlib.rcParams.update({"svg.hashsalt": "causeway", "svg.fonttype": "none", 
 
 INTO = Path(__file__).parent / "images" / "asset_graph.svg"
 STAGES = (
-    "registry", "raw", "events", "experiments", "features", "models", "twins", "estimates", "decisions", "serving",
+    "registry", "raw", "events", "experiments", "features", "models", "twins", "design", "estimates", "decisions",
+    "serving",
 )  # fmt: skip
 COLOURS = {"observed": "#e5e7eb", "dbt": "#fde9cf", "python": "#d6e8fb"}
 LABELS = {"observed": "observed, not made here", "dbt": "made by dbt", "python": "made by Python"}

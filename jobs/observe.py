@@ -12,6 +12,8 @@ from resources.postgres_client import PostgresClient
 EXPERIMENTS = "experiments"
 STATUS_TAG = "causeway/status"
 """Where an experiment was in its life cycle when its declaration was seen."""
+PLAN_TAG = "causeway/plan"
+"""Whether its declaration had a plan then: yes or no."""
 
 
 def observe(instance: dg.DagsterInstance, client: PostgresClient) -> tuple[str, ...]:
@@ -27,11 +29,15 @@ def observe(instance: dg.DagsterInstance, client: PostgresClient) -> tuple[str, 
         "saved_groups": (partitions.saved_groups, versions.of_saved_groups(client)),
         "event_types": (partitions.event_types, versions.of_event_types(client)),
     }
-    statuses = versions.statuses_of_experiments(client)
+    standing = versions.standing_of_experiments(client)
     changed: list[str] = []
     for name, (partitions_def, current) in seen.items():
         instance.add_dynamic_partitions(partitions_def.name, sorted(current))
-        tags = {key: {STATUS_TAG: status} for key, status in statuses.items()} if name == EXPERIMENTS else {}
+        tags = (
+            {key: {STATUS_TAG: status, PLAN_TAG: plan} for key, (status, plan) in standing.items()}
+            if name == EXPERIMENTS
+            else {}
+        )
         changed += _report(instance, dg.AssetKey(["registry", name]), current, tags)
     instance.add_dynamic_partitions(partitions.tenants.name, versions.tenants(client))
     for table in ("events", "assignments", "erasures"):
@@ -60,12 +66,23 @@ def _report(
 
 def dormant_experiments(instance: dg.DagsterInstance) -> frozenset[str]:
     """Partitions of experiments that were drafts or archived when last seen: there is nothing to compute for them."""
-    found = set()
+    return dormant_and_planned(instance)[0]
+
+
+def dormant_and_planned(instance: dg.DagsterInstance) -> tuple[frozenset[str], frozenset[str]]:
+    """The dormant experiments, and the drafts among them that declared a plan when last seen."""
+    dormant = {key: tags for key, tags in _tags(instance).items() if tags.get(STATUS_TAG) in DORMANT}
+    planned = {key for key, tags in dormant.items() if tags[STATUS_TAG] == "draft" and tags.get(PLAN_TAG) == "yes"}
+    return frozenset(dormant), frozenset(planned)
+
+
+def _tags(instance: dg.DagsterInstance) -> Mapping[str, Mapping[str, str]]:
+    found = {}
     for partition in instance.get_dynamic_partitions(partitions.experiments.name):
         record = instance.get_latest_data_version_record(
             dg.AssetKey(["registry", EXPERIMENTS]), is_source=True, partition_key=partition
         )
         observation = record.asset_observation if record else None
-        if observation is not None and observation.tags.get(STATUS_TAG) in DORMANT:
-            found.add(partition)
-    return frozenset(found)
+        if observation is not None:
+            found[partition] = observation.tags
+    return found

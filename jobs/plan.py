@@ -14,8 +14,8 @@ from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log.base import PartitionKeyFilter
 
-from jobs.observe import dormant_experiments
-from jobs.road import GATED, OF_EXPERIMENTS, ROAD
+from jobs.observe import dormant_and_planned
+from jobs.road import GATED, OF_EXPERIMENTS, OF_PLANS, ROAD
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,13 @@ def next_work(
 
     Work further down the road waits, because what comes before it may yet leave its inputs as they are. Partitions
     behind a closed gate are left alone until something upstream of the gate changes; experiments that are drafts or
-    archived are left alone until they are no longer.
+    archived are left alone until they are no longer. A plan is made of drafts alone.
     """
-    dormant = dormant_experiments(instance)
+    dormant, planned = dormant_and_planned(instance)
 
     def is_wanted(work: Work) -> bool:
+        if work.job in OF_PLANS:
+            return work.partition in planned and wanted(work)
         return not (work.job in OF_EXPERIMENTS and work.partition in dormant) and wanted(work)
 
     with partition_loading_context(dynamic_partitions_store=instance):

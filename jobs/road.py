@@ -4,6 +4,8 @@ import dagster as dg
 
 from assets import partitions
 
+# A plan is made and published in one job of its own, for drafts alone: what was planned stays once they run.
+_PLANS = ["serving", "experiment_plans"]
 _ANALYSIS = ("experiments", "features", "models", "twins", "estimates", "decisions")
 
 
@@ -33,9 +35,15 @@ analyse_study = dg.define_asset_job(
     selection=_of(_ANALYSIS, partitions.studies),
     description="One observational study, from its columns to its refuted estimate.",
 )
+design_experiment = dg.define_asset_job(
+    "design_experiment",
+    selection=_of(("design",), partitions.experiments)
+    | dg.AssetSelection.assets(["experiments", "metric_definitions"], _PLANS),
+    description="One draft: from the tenant's history to power, sample size, duration and true error rates.",
+)
 publish_experiment = dg.define_asset_job(
     "publish_experiment",
-    selection=_of(("serving",), partitions.experiments),
+    selection=_of(("serving",), partitions.experiments) - dg.AssetSelection.assets(_PLANS),
     description="Put one experiment's results, or why there are none, where the API reads.",
 )
 publish_study = dg.define_asset_job(
@@ -51,6 +59,7 @@ find_interactions = dg.define_asset_job(
     description="All pairs of one tenant's experiments: do they disturb each other?",
 )
 
-ROAD = (land, conform, analyse_experiment, analyse_study, publish_experiment, publish_study)
+ROAD = (land, conform, design_experiment, analyse_experiment, analyse_study, publish_experiment, publish_study)
 GATED = frozenset({analyse_experiment.name, analyse_study.name})
 OF_EXPERIMENTS = frozenset({analyse_experiment.name, publish_experiment.name})
+OF_PLANS = frozenset({design_experiment.name})

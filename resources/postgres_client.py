@@ -36,6 +36,7 @@ STAGES = (
     "features",
     "models",
     "twins",
+    "design",
     "estimates",
     "decisions",
     "serving",

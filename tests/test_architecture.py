@@ -18,7 +18,7 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from definitions import defs
 
 PROJECT = Path(__file__).resolve().parents[1]
-ROAD = ("raw", "events", "experiments", "features", "models", "twins", "estimates", "decisions", "serving")
+ROAD = ("raw", "events", "experiments", "features", "models", "twins", "design", "estimates", "decisions", "serving")
 # What users declare lies beside the road, where it begins.
 PLACES = ("registry", *ROAD)
 GRAPH = defs.resolve_asset_graph()

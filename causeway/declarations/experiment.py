@@ -4,6 +4,7 @@ and where its rows come from.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -40,6 +41,7 @@ from causeway.declarations.declaration import (
     repeated,
 )
 from causeway.declarations.metric import Metric, MetricDeclaration, UsedMetric, problems_of_table_metric
+from causeway.declarations.plan import PLANNED_DAYS, Plan, PlannedCovariate
 from causeway.declarations.suggestion import did_you_mean
 from causeway.declarations.values import Condition, JsonValue, Share
 
@@ -77,7 +79,9 @@ class ExperimentSource(DeclaredPart):
     file: Text | None = Field(default=None, description="CSV, TSV, NDJSON or Parquet file")
     dataset: Text | None = Field(default=None, description="name of a built-in data set")
     unit_id: Text | None = Field(default=None, description="column of the unit's id; the row number when left out")
-    variant: Text = Field(description="column of the unit's variant")
+    variant: Text | None = Field(
+        default=None, description="column of the unit's variant; left out, nobody was treated: a history to plan from"
+    )
     occurred_at: Text | None = Field(default=None, description="column of the time of assignment")
 
     @model_validator(mode="after")
@@ -89,7 +93,8 @@ class ExperimentSource(DeclaredPart):
 
 def columns_taken(source: ExperimentSource) -> dict[str, str]:
     """Columns of a table that are no metric, and what they are."""
-    return {source.variant: "variant"} | ({} if source.unit_id is None else {source.unit_id: "unit's id"})
+    taken = {source.variant: "variant", source.unit_id: "unit's id"}
+    return {column: what for column, what in taken.items() if column is not None}
 
 
 class ExperimentDeclaration(Declaration):
@@ -152,6 +157,9 @@ class ExperimentDeclaration(Declaration):
     )
     units: Roster = Field(default=Roster(), description="where the known units are read from")
     holdout: Holdout | None = Field(default=None, description="makes this experiment itself a holdout")
+    plan: Plan | None = Field(
+        default=None, description="how power, duration and error rates are worked out while it is a draft"
+    )
     source: ExperimentSource | None = Field(
         default=None, description="table with one row per unit; the tenant's event stream when left out"
     )
@@ -201,6 +209,22 @@ class ExperimentDeclaration(Declaration):
     def metric_columns(self) -> tuple[str, ...]:
         """Columns that metrics are measured by, each once, in the order of the metrics."""
         return tuple(dict.fromkeys(column for metric in self.metrics for column in metric.columns))
+
+    @property
+    def planned_days(self) -> int:
+        """The planned length: as declared, or else from start to end, or the least days that it runs, or 28."""
+        if self.plan is not None and self.plan.days is not None:
+            return self.plan.days
+        if self.start is not None and self.end is not None:
+            return (self.end - self.start).days + 1
+        return math.ceil(self.decision.min_days) or PLANNED_DAYS
+
+    @property
+    def planned_covariate(self) -> PlannedCovariate:
+        """What the effects are planned to be adjusted for; a metric may have none of it."""
+        if self.plan is not None and self.plan.covariate is not None:
+            return self.plan.covariate
+        return "twin" if self.covariates else "own_past"
 
     @property
     def cluster_column(self) -> str | None:
@@ -353,6 +377,13 @@ class ExperimentDeclaration(Declaration):
             reject(problems_of_holdout(holdout, info.data))
         return holdout
 
+    @field_validator("plan")
+    @classmethod
+    def _plan_can_be_made(cls, plan: Plan | None, info: ValidationInfo) -> Plan | None:
+        if plan is not None and plan.covariate == "twin" and info.data.get("covariates") == ():
+            reject([(("plan", "covariate"), "a twin learns from covariates, and none are declared")])
+        return plan
+
     @field_validator("source")
     @classmethod
     def _table_has_what_is_declared(
@@ -362,7 +393,14 @@ class ExperimentDeclaration(Declaration):
             return source
         problems: list[tuple[Path, str]] = []
         taken = columns_taken(source)
-        if source.unit_id == source.variant:
+        plan = info.data.get("plan")
+        if source.variant is None and (plan is None or info.data.get("status") != "draft"):
+            sentence = "missing key 'variant': column of the unit's variant; only a draft with a plan can do without"
+            problems.append((("source",), sentence))
+        if plan is not None and (plan.history is not None or plan.eligible != type(plan.eligible)()):
+            name = "history" if plan.history is not None else "eligible"
+            problems.append((("plan", name), "is for event streams; the whole table is the history"))
+        if source.unit_id is not None and source.unit_id == source.variant:
             problems.append((("source", "unit_id"), f"{source.unit_id!r} is the column of the variant as well"))
         for index, metric in enumerate(info.data.get("metrics") or ()):
             if metric.metric is None:

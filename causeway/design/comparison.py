@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from causeway.design.baseline import Baseline
 from causeway.statistics.comparison import satterthwaite_df
+from causeway.statistics.multiple_testing import preferential_shares
 
 Role = Literal["primary", "secondary", "guardrail"]
 Correction = Literal["none", "bonferroni", "preferential_bonferroni", "holm", "benjamini_hochberg"]
@@ -157,9 +158,10 @@ def alpha_of(
     """
     if role == "guardrail" or correction == "none":
         return alpha
-    family = [other for other in roles if other != "guardrail"]
-    alike = [other for other in family if other == role]
-    if correction == "preferential_bonferroni":
-        share = 1.0 if len(alike) == len(family) else primary_share if role == "primary" else 1 - primary_share
-        return split_alpha(alpha, len(alike) * variants, share=share)
-    return split_alpha(alpha, len(family) * variants)
+    family = {f"{place}, {variant}": other for place, other in enumerate(roles) for variant in range(variants)}
+    family = {name: other for name, other in family.items() if other != "guardrail"}
+    if correction != "preferential_bonferroni":
+        return split_alpha(alpha, len(family))
+    primary = [name for name, other in family.items() if other == "primary"]
+    shares = preferential_shares(family, primary=primary, primary_share=primary_share)
+    return alpha * next(shares[name] for name, other in family.items() if other == role)

@@ -49,6 +49,7 @@ class MetricQuestion:
     metric in its own unit). margin: the loss that is tolerated in the same measure; with it the metric is tested
     for non-inferiority and relevant_effect is not looked at.
     watch_days: days a unit is watched before its value is complete. replay: of the method on this history.
+    clusters: with the correlation of this metric; those of the circumstances if None.
     """
 
     key: str
@@ -62,6 +63,7 @@ class MetricQuestion:
     simulated: SimulatedEffect | None = None
     simulated_adjusted: SimulatedEffect | None = None
     replay: Replay | None = None
+    clusters: Clusters | None = None
 
     def __post_init__(self) -> None:
         if (self.baseline is None) == (self.simulated is None):
@@ -85,6 +87,7 @@ class Circumstances:
     alpha: of this comparison, two-sided, after multiplicity; power: the wanted chance.
     control_share, treated_share: of all units, for the control and for the variant that is planned for.
     curve: None where no history of enrolment is known. days: planned length. clusters: of the randomisation.
+    units: of all variants together that are planned for where there is no curve.
     looks: from alpha and sides to the design of the looks; None for one look at the end.
     """
 
@@ -96,6 +99,7 @@ class Circumstances:
     days: int | None = None
     clusters: Clusters | None = None
     looks: Callable[[float, int], SequentialDesign] | None = None
+    units: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +196,7 @@ class _Way:
             margin=margin,
             allocation=self.around.treated_share / self.around.control_share,
             variance_factor=self.factor,
-            clusters=self.around.clusters,
+            clusters=self.question.clusters or self.around.clusters,
         )
 
     def looks(self, comparison: Comparison) -> SequentialDesign | None:
@@ -259,7 +263,7 @@ def reach(question: MetricQuestion, around: Circumstances, *, adjusted: bool) ->
     if wanted is not None and wanted.n_control is not None and wanted.n_treated is not None:
         units = float(math.ceil(max(wanted.n_control / around.control_share, wanted.n_treated / around.treated_share)))
     by_day: tuple[ReachableEffect, ...] = ()
-    duration, planned = None, None
+    duration, planned = None, around.units if curve is None else None
     if curve is not None:
         # Repeated looks are simulated, which is dear: a week is fine enough a step for them.
         days = range(7, curve.paths.shape[1] + question.watch_days + 1, 7) if around.looks else None

@@ -97,12 +97,14 @@ def plan_experiment(
     days: int | None = None,
     clusters: Clusters | None = None,
     looks: Callable[[float, int], SequentialDesign] | None = None,
+    units: float | None = None,
 ) -> ExperimentPlan:
     """Plan every metric of an experiment, without and with its covariate.
 
     weights: by variant, the control's among them; a variant of weight 0 is left out. alpha: two-sided, for the
     whole family, shared out by correction and primary_share as `alpha_of` says.
-    curve: enrolment; without one there are sizes but no days. days: planned length.
+    curve: enrolment; without one there are sizes but no days. days: planned length; units: planned units of all
+    variants together, where there is no curve.
     looks: from alpha and sides to the design of repeated looks; None for one look at the end.
     Raises ValueError without a treated variant, for a repeated metric, or for numbers out of range.
 
@@ -139,6 +141,7 @@ def plan_experiment(
             days=days,
             clusters=clusters,
             looks=looks,
+            units=units,
         )
         plain = reach(metric, around, adjusted=False)
         adjusted = reach(metric, around, adjusted=True) if metric.has_covariate else None
@@ -191,7 +194,8 @@ def _need(metric: MetricQuestion, plain: Reach, adjusted: Reach | None, around: 
 def _show(metric: MetricQuestion, plain: Reach, adjusted: Reach | None, around: Circumstances) -> str:
     if plain.smallest is None:
         return ""
-    text = f"After {around.days} days {'a loss' if metric.margin is not None else 'a change'} of"
+    when = f"After {around.days} days" if around.curve is not None else f"With {around.units:,.0f} units"
+    text = f"{when} {'a loss' if metric.margin is not None else 'a change'} of"
     text += f" {_measured(plain.smallest, plain)} can be {'ruled out' if metric.margin is not None else 'seen'}"
     if adjusted is not None and adjusted.smallest is not None:
         text += f", with the covariate {_measured(adjusted.smallest, adjusted)}"

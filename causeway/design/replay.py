@@ -73,6 +73,7 @@ def replay(
     runs: int = 1_000,
     treated_share: float = 0.5,
     units: int | None = None,
+    clusters: ArrayLike | None = None,
     seed: int = 0,
 ) -> Replay:
     """Assign the units of a history at random, `runs` times, and ask `estimate` for the effect each time.
@@ -83,7 +84,8 @@ def replay(
     history: one row a unit, shape (n,) or (n, columns): the outcome, and covariates if the method wants them.
     estimate: answers at the same alpha. treated_share: chance of a unit to be treated, each for itself, as a
     hash assigns them. units: units of one experiment, drawn from the history without repetition; all if None.
-    Raises ValueError if a number is out of range or a value is missing.
+    clusters: labels, shape (n,), of units that are assigned together, as those of a cluster randomisation are.
+    Raises ValueError if a number is out of range, a value is missing, or clusters come with units.
 
     >>> from causeway.statistics import Moments, difference_in_means
     >>> def welch(treated, control):
@@ -92,7 +94,7 @@ def replay(
     'valid'
     """
     rows = _rows(history)
-    draw = _Draw(runs, treated_share, units, seed)
+    draw = _Draw(runs, treated_share, units, seed, None if clusters is None else _index_of(clusters, len(rows)))
     answers = [estimate(picked[treated[0]], picked[~treated[0]]) for picked, treated in draw.of(rows, chunk=1)]
     p_values = np.array([np.nan if answer.p_value is None else answer.p_value for answer in answers])
     covered = np.array([_covers_zero(answer) for answer in answers])
@@ -123,6 +125,90 @@ def replay_difference_in_means(
     p_values = np.concatenate([_welch_p_values(picked, treated) for picked, treated in draw.of(rows, chunk=chunk)])
     settings = {**draw.settings(rows), "method": "difference in means"}
     return report(p_values, p_values >= alpha, alpha=alpha, settings=settings)
+
+
+def replay_looks(
+    history: ArrayLike,
+    day: ArrayLike,
+    critical_values: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    *,
+    burn_in: Callable[[int, int], bool] = lambda n_treated, n_control: True,
+    alpha: float = 0.05,
+    runs: int = 1_000,
+    treated_share: float = 0.5,
+    seed: int = 0,
+) -> Replay:
+    """`replay` of a difference in means that is looked at whenever more units are in: false if any look finds it.
+
+    history: outcomes, shape (n,). day: when each unit counts, shape (n,); every distinct value is a look.
+    critical_values: from the units of both arms at each look, shape (looks,), to the critical value at each, in
+    standard errors; nan: that look decides nothing. burn_in: whether arms of these sizes may be looked at.
+
+    A method that looks often and keeps alpha is below it after finitely many looks: that is no fault, and the
+    verdict says valid.
+
+    >>> replay_looks(np.arange(50.0), np.arange(50) // 10, lambda n: np.full(len(n), 1.96), runs=400).verdict
+    'too_many_false_positives'
+    """
+    rows, days = _rows(history), np.asarray(day)
+    if rows.ndim != 1 or days.shape != rows.shape:
+        raise ValueError(f"one value and one day a unit are wanted: shapes {rows.shape}, {days.shape}")
+    order = np.argsort(days, kind="stable")
+    values = rows[order] - rows.mean()
+    starts = np.flatnonzero(np.diff(days[order], prepend=days[order][:1] - 1))
+    draw = _Draw(runs, treated_share, None, seed)
+    sums = np.column_stack([np.ones_like(values), values, values**2])
+    totals = np.add.reduceat(sums, starts).cumsum(axis=0)
+    limits = np.asarray(critical_values(totals[:, 0]), dtype=np.float64)
+    crossed, undefined = 0, 0
+    for _, treated in draw.of(rows, chunk=max(1, CELLS // len(rows))):
+        parts = [np.add.reduceat(treated[:, order] * column, starts, axis=1).cumsum(axis=1) for column in sums.T]
+        z = _welch_z(np.stack(parts, axis=-1), totals)
+        n_treated = parts[0].astype(np.int64)
+        ready = np.vectorize(burn_in, otypes=[bool])(n_treated, totals[:, 0].astype(np.int64) - n_treated)
+        z = np.where(ready & ~np.isnan(limits), z, np.nan)
+        answered = ~np.isnan(z).all(axis=1)
+        undefined += int((~answered).sum())
+        crossed += int((np.abs(z) > limits)[answered].any(axis=1).sum())
+    settings = {**draw.settings(rows), "looks": len(starts), "method": "difference in means at every look"}
+    return _report_of_looks(crossed, runs, undefined, alpha=alpha, settings=settings)
+
+
+def _welch_z(treated: NDArray[np.float64], totals: NDArray[np.float64]) -> NDArray[np.float64]:
+    """z at every look, shape (runs, looks), from count, sum and sum of squares; nan where there is none."""
+    control = totals - treated
+    means, variances = [], []
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for part in (treated, control):
+            n, first, second = np.moveaxis(part, -1, 0)
+            mean = first / n
+            m2 = np.where((left := second - first * mean) <= 1e-12 * second, 0.0, left)
+            variances.append(np.where(n >= 2, m2 / (n - 1) / n, np.nan))
+            means.append(mean)
+        total = variances[0] + variances[1]
+        z = (means[0] - means[1]) / np.sqrt(total)
+    return np.where(total > 0, z, np.nan)
+
+
+def _report_of_looks(crossed: int, runs: int, undefined: int, *, alpha: float, settings: dict[str, Any]) -> Replay:
+    check_alpha(alpha)
+    defined = runs - undefined
+    if not defined:
+        nothing = report(np.full(runs, np.nan), np.zeros(runs, dtype=bool), alpha=alpha, settings=settings)
+        return nothing
+    false_positives = RunShare(crossed, defined, CONFIDENCE)
+    coverage = RunShare(defined - crossed, defined, CONFIDENCE)
+    found = _verdict(false_positives, coverage, alpha)
+    verdict: Verdict = "valid" if found == "conservative" else found
+    sentence = _sentence(verdict, false_positives, coverage, alpha=alpha, undefined=undefined, ks_p_value=1.0)
+    return Replay(alpha, runs, undefined, false_positives, coverage, None, None, (0,) * 10, verdict, sentence, settings)
+
+
+def _index_of(clusters: ArrayLike, n: int) -> NDArray[np.int64]:
+    labels = np.asarray(clusters)
+    if labels.shape != (n,):
+        raise ValueError(f"one cluster a unit is wanted: shape {labels.shape}")
+    return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
 
 def report(
@@ -226,19 +312,26 @@ class _Draw:
     treated_share: float
     units: int | None
     seed: int
+    cluster: NDArray[np.int64] | None = None
 
     def of(self, rows: NDArray[np.float64], *, chunk: int) -> Iterator[tuple[NDArray[np.float64], NDArray[np.bool_]]]:
         """The rows of one experiment, and who of them is treated in each of up to `chunk` runs."""
         size = self.units or len(rows)
         if not (self.runs > 0 and 0 < self.treated_share < 1 and 2 <= size <= len(rows)):
             raise ValueError(f"runs > 0, a share in (0, 1) and 2 to {len(rows)} units are wanted: {self}")
+        if self.cluster is not None and self.units is not None:
+            raise ValueError("clusters are replayed with all of their units; leave units out")
+        drawn = size if self.cluster is None else int(self.cluster.max()) + 1
         pick, assign = (np.random.default_rng(child) for child in np.random.SeedSequence(self.seed).spawn(2))
         for start in range(0, self.runs, chunk):
             picked = rows if self.units is None else rows[pick.choice(len(rows), size, replace=False, shuffle=False)]
-            yield picked, assign.random((min(chunk, self.runs - start), size)) < self.treated_share
+            treated = assign.random((min(chunk, self.runs - start), drawn)) < self.treated_share
+            yield picked, treated if self.cluster is None else treated[:, self.cluster]
 
     def settings(self, rows: NDArray[np.float64]) -> dict[str, Any]:
+        clusters = {} if self.cluster is None else {"clusters": int(self.cluster.max()) + 1}
         return {
+            **clusters,
             "units": self.units or len(rows),
             "history": len(rows),
             "treated_share": self.treated_share,

@@ -85,7 +85,11 @@ def trial_records(
     frame = sorting.frame
     require_columns(frame, declaration)
     units = _unit_ids(sorting, where.unit_id)
-    variants = as_text(frame.get_column(where.variant))
+    variants = (
+        pl.repeat(declaration.control, frame.height, eager=True)
+        if where.variant is None
+        else as_text(frame.get_column(where.variant))
+    )
     times = _times(sorting, where.occurred_at)
     cells = _cells(
         frame,

@@ -19,12 +19,23 @@ from causeway.plots.canvas import (
     new_figure,
     shorten,
     to_png,
+    to_svg,
     with_decimals,
 )
 
 LINES = ((ORANGE, "--"), (BLUE, "-"), (GREEN, "-."), (PURPLE, ":"))
 # The first days see only giants; a picture that showed them would show nothing else.
 TALLEST = 6.0
+UNITS_OF_EFFECTS = {"relative": "% of the mean", "absolute": "unit of the metric", "hazard_ratio": "% of the hazard"}
+
+
+def line_of(interval: str, covariate: str) -> str:
+    """The name of the line of one way of analysing a metric.
+
+    >>> line_of("always_valid", "own_past")
+    'always valid, own past'
+    """
+    return interval.replace("_", " ") + ("" if covariate == "none" else f", {covariate.replace('_', ' ')}")
 
 
 def mde_curve_plot(
@@ -36,8 +47,9 @@ def mde_curve_plot(
     planned_day: int | None = None,
     percent: bool = True,
     subtitle: str = "",
+    svg: bool = False,
 ) -> bytes:
-    """PNG of the smallest effect against days, one line a way of analysing, such as without and with a covariate.
+    """PNG (or SVG) of the smallest effect against days, one line a way of analysing: without or with a covariate.
 
     curves: by name, at most four, drawn in this order; the band is the interval of the enrolment. relevant: the
     effect that is wanted, a level line; planned_day: a vertical one. percent: effects are shares, drawn as
@@ -55,7 +67,7 @@ def mde_curve_plot(
         axes.annotate("no day can be answered for", (0.5, 0.5), xycoords="axes fraction", ha="center", color=INK)
         axes.set_xticks([])
         axes.set_yticks([])
-        return to_png(figure)
+        return to_svg(figure) if svg else to_png(figure)
     for (name, rows), (colour, line) in zip(known.items(), LINES, strict=False):
         if rows:
             _draw(axes, name, rows, colour=colour, line=line, factor=factor)
@@ -81,7 +93,7 @@ def mde_curve_plot(
     axes.set_xlabel("days since the start", color=INK)
     axes.set_ylabel(unit, color=INK)
     axes.legend(loc="upper right", frameon=False, fontsize=10)
-    return to_png(figure)
+    return to_svg(figure) if svg else to_png(figure)
 
 
 def _draw(axes: Any, name: str, rows: Sequence[ReachableEffect], *, colour: str, line: str, factor: float) -> None:

@@ -1,26 +1,30 @@
 {# Every eligible unit once per metric, with the moments between which its events count; of a table that is kept up to date the
    units that changed. #}
 {% macro units_by_metric(name) -%}
+    {{ moments_by_metric(ref('first_exposures'), known_until()) }}
+    where
+        units.is_eligible
+        and {{ in_partition('units.experiment', 'units.tenant_id') }}
+        and {{ is_of_changed_unit(name, 'units') }}
+{%- endmacro %}
+
+{# Units, each with its first_exposed_at, once per metric of their experiment; nothing is seen of them from `until` on. With
+   `ends` nothing counts from then on, as if that were the present. #}
+{% macro moments_by_metric(units, until, ends="'infinity'::timestamptz") -%}
     select
         metrics.*,
         units.unit_id,
         units.variant,
         units.first_exposed_at,
         units.first_exposed_at + metrics.from_days * interval '1 day' as counts_from,
-        units.first_exposed_at + coalesce(metrics.to_days, 36500) * interval '1 day' as counts_until,
+        least(units.first_exposed_at + coalesce(metrics.to_days, 36500) * interval '1 day', {{ ends }}) as counts_until,
         units.first_exposed_at - metrics.lookback_days * interval '1 day' as looks_back_to,
-        least(
-            units.first_exposed_at + coalesce(metrics.to_days, 36500) * interval '1 day', {{ known_until() }}
-        ) as seen_until
-    from {{ ref('first_exposures') }} as units
+        least(units.first_exposed_at + coalesce(metrics.to_days, 36500) * interval '1 day', {{ until }}) as seen_until
+    from {{ units }} as units
     inner join {{ source('experiments', 'metric_definitions') }} as metrics
         on
             units.tenant_id = metrics.tenant_id
             and units.experiment = metrics.experiment
-    where
-        units.is_eligible
-        and {{ in_partition('units.experiment', 'units.tenant_id') }}
-        and {{ is_of_changed_unit(name, 'units') }}
 {%- endmacro %}
 
 {# What one unit did between two moments, as a lateral join: the cost is one index probe a unit and metric, and grows with the
