@@ -12,6 +12,7 @@ from cli.analyze import analyze
 from cli.assign import assign
 from cli.bench import bench
 from cli.demo import demo
+from cli.design import design
 from cli.erase import erase
 from cli.migrate import key, migrate
 from cli.plan import plan
@@ -39,6 +40,7 @@ for command in (
     plan,
     refresh,
     analyze,
+    design,
     assign,
     simulate,
     replay,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.status import Status
 
 from cli.house import House, dagster_instance, definitions, open_house
 from cli.terminal import Stopwatch, console, print_json
@@ -46,9 +48,17 @@ class Outcome:
 
 
 def bring_up_to_date(
-    house: House, terminal: Console, *, register: bool = True, only: Callable[[Any], bool] = lambda _: True
+    house: House,
+    terminal: Console,
+    *,
+    register: bool = True,
+    only: Callable[[Any], bool] = lambda _: True,
+    meanwhile: Callable[[Status], AbstractContextManager[object]] = nullcontext,
 ) -> Outcome:
-    """Register the declarations, then run what is stale, a line for every run."""
+    """Register the declarations, then run what is stale, a line for every run.
+
+    ``meanwhile`` may tell the status line more of what is being done.
+    """
     from jobs.observe import observe
     from jobs.refresh import refresh as refreshed
     from resources.registry import register_folder, register_landing_files
@@ -59,7 +69,7 @@ def bring_up_to_date(
         for refusal in found.refused:
             terminal.print(f"[yellow]refused[/yellow] {refusal}")
     outcome = Outcome()
-    with terminal.status("loading the graph") as status, dagster_instance() as instance:
+    with terminal.status("loading the graph") as status, meanwhile(status), dagster_instance() as instance:
         defs = definitions()
         status.update("looking for what is stale")
         for ran in refreshed(

@@ -65,7 +65,7 @@ def _span(postgres: PostgresResource, tenant: str, plan: Plan) -> tuple[datetime
             # Up to now: a producer's clock may be far ahead.
             newest = transaction.fetch_one(
                 f"SELECT max(occurred_at) FROM {client.table('events.events')} WHERE tenant_id = %s"
-                " AND type = coalesce(%s, type) AND (%s IS NOT NULL OR type <> 'profile') AND occurred_at <= %s",
+                " AND CASE WHEN %s::text IS NULL THEN type <> 'profile' ELSE type = %s END AND occurred_at <= %s",
                 (tenant, plan.eligible.event, plan.eligible.event, known_at),
             )
         last = (

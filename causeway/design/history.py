@@ -98,11 +98,18 @@ class MetricHistory:
         return tuple(name for name in COVARIATES[kind] if name in self.columns)
 
     def variance_factor(self, kind: Covariate) -> float | None:
-        """What the covariate leaves of the variance; None where there is none that can be used."""
+        """What the covariate leaves of the variance of an arm's mean; None where there is none that can be used.
+
+        With clusters that is not what it leaves of a unit's: what clusters have in common may be what it cannot tell.
+        """
         names = self.covariates(kind)
         if not names or self.n < len(names) + 2 or self.baseline.variance is None:
             return None
-        return variance_left(self.joint, names, denominator=DENOMINATOR if self.kind == "ratio" else None)
+        left = variance_left(self.joint, names, denominator=DENOMINATOR if self.kind == "ratio" else None)
+        before, after = self.clusters, self._clusters_of(self.residuals(kind))
+        if left is None or before is None or after is None:
+            return left
+        return min(left * after.design_effect / before.design_effect, 1.0)
 
     @cached_property
     def values(self) -> Array:
@@ -131,6 +138,9 @@ class MetricHistory:
         The correlation is that of the analysis of variance (Donner & Koval 1980): (MSB - MSW) / (MSB + (m0 - 1) MSW)
         with m0 = (n - sum m**2 / n) / (k - 1), and 0 where it would be negative. 0 too if no cluster has two units.
         """
+        return self._clusters_of(self.values)
+
+    def _clusters_of(self, values: Array) -> Clusters | None:
         if CLUSTER not in self.columns or self.n < 2:
             return None
         index = np.unique(self.columns[CLUSTER], return_inverse=True)[1]
@@ -139,9 +149,9 @@ class MetricHistory:
         mean, cv = float(sizes.mean()), float(sizes.std() / sizes.mean())
         if k < 2 or k == n or self.kind not in ("mean", "ratio"):
             return Clusters(mean, 0.0, cv)
-        means = np.bincount(index, weights=self.values) / sizes
-        between = float(sizes @ (means - self.values.mean()) ** 2) / (k - 1)
-        within = float(((self.values - means[index]) ** 2).sum()) / (n - k)
+        means = np.bincount(index, weights=values) / sizes
+        between = float(sizes @ (means - values.mean()) ** 2) / (k - 1)
+        within = float(((values - means[index]) ** 2).sum()) / (n - k)
         common = (n - float(sizes @ sizes) / n) / (k - 1)
         spread = between + (common - 1) * within
         correlation = 0.0 if spread <= 0 else min(max((between - within) / spread, 0.0), 1.0)
