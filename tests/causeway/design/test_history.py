@@ -83,7 +83,7 @@ def test_the_looks_of_a_replay_are_welch_tests_of_the_units_so_far():
     once = replay_looks(SPEND, np.zeros(N), lambda n: np.full(len(n), 1.9611), runs=300, seed=3)
     plain = replay_difference_in_means(SPEND, runs=300, seed=3)
     assert once.false_positives == plain.false_positives
-    looks = [DAY <= last for last in np.unique(DAY)]
+    looks = [last >= DAY for last in np.unique(DAY)]
     assign = np.random.default_rng(np.random.SeedSequence(3).spawn(2)[1]).random((20, N)) < 0.5
     crossed = sum(
         any(abs(answer.effect / answer.std_error) > 2.5 for answer in (
