@@ -92,7 +92,7 @@ def design(
         show_plan(terminal, answer)
     if figure is not None:
         primary = declaration.primary_metric.key
-        drawn = _figure(answer, primary)
+        drawn = figure_of(answer, primary)
         if drawn is None:
             terminal.print(f"[yellow]no figure[/yellow] no day can be answered for {primary}")
         else:
@@ -219,7 +219,8 @@ def _days(plan: dict[str, Any]) -> str:
     return f"{plan['days']} ({plan['days_low']} to {plan['days_high'] or '…'})"
 
 
-def _figure(answer: dict[str, Any], metric: str) -> bytes | None:
+def figure_of(answer: dict[str, Any], metric: str) -> bytes | None:
+    """SVG of the smallest effect on a metric by day, a line for each way of analysing it; None where no day is known."""
     from causeway.design.duration import ReachableEffect
     from causeway.plots.mde_curve import UNITS_OF_EFFECTS, line_of, mde_curve_plot
 

@@ -59,7 +59,8 @@ def test_a_table_is_the_history(causeway: CommandLine, folder: Path, client: Pos
     plain, twin = (plans["spend", "fixed_horizon", kind] for kind in ("none", "twin"))
     assert twin["variance_factor"] == pytest.approx(0.5, abs=0.08)
     assert twin["units"] == pytest.approx(twin["variance_factor"] * plain["units"], rel=0.01)
-    assert plain["units"] == pytest.approx(4 * 2.8016**2 * 18 / (0.05 * 10) ** 2, rel=0.15)
+    # Two metrics share alpha: normal quantiles of 1 - 0.0125 and of 0.8; the variance is 18 and the mean 10.
+    assert plain["units"] == pytest.approx(4 * (2.2414 + 0.8416) ** 2 * 18 / (0.05 * 10) ** 2, rel=0.15)
     assert plain["n_history"] == 800 and plain["days"] is None
     assert all(plan["false_positive_low"] <= 0.05 for plan in plans.values())
     # All that is left behind is the draft: nothing was analysed.
@@ -100,17 +101,22 @@ def test_a_stream_has_days_and_a_figure(causeway: CommandLine, folder: Path) -> 
         ("simulate: {replays: 200}", "eligible: {event: visit}", "the whole table is the history"),
         ("covariates: [history]\nplan: {", "plan: {covariate: twin, ", "a twin learns from covariates"),
         ("column: spend", "column: spent", "spent"),
-        ("kind: experiment", "kind: study", "study"),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_to_do(
     causeway: CommandLine, folder: Path, old: str, new: str, said: str
 ) -> None:
-    assert old in SPEC
-    done = run(causeway, folder, SPEC.replace(old, new))
+    spec = SPEC.replace("customer_id}", "customer_id, variant: arm}")
+    assert old in spec
+    done = run(causeway, folder, spec.replace(old, new))
     assert done.code == 2
     assert said in done.err
     assert "Traceback" not in done.err
+
+
+def test_only_experiments_are_planned(causeway: CommandLine) -> None:
+    done = causeway("design", "declarations/saved_groups/planner_testers.yaml")
+    assert (done.code, "design takes kind: experiment, not kind: saved_group" in done.line) == (2, True)
 
 
 def test_a_figure_is_an_svg(causeway: CommandLine, folder: Path) -> None:

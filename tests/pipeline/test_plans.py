@@ -16,6 +16,7 @@ from causeway.design.baseline import Baseline
 from causeway.design.comparison import Comparison
 from causeway.design.power import sample_size
 from causeway.design.replay import replay_difference_in_means
+from cli.design import figure_of
 
 if TYPE_CHECKING:
     from conftest import House
@@ -248,6 +249,16 @@ def test_the_page_of_the_asset_shows_the_smallest_effect_by_day(shop: Shop) -> N
     assert event is not None and event.asset_materialization is not None
     pictures = [name for name in event.asset_materialization.metadata if name.startswith("smallest effect on ")]
     assert "smallest effect on revenue" in pictures
+
+
+def test_the_figure_is_drawn_from_what_is_served(shop: Shop) -> None:
+    answer = {"experiment": "checkout", "planned_days": 14, "plans": list(shop.plans("checkout").values())}
+    drawn = figure_of(answer, "revenue")
+    assert drawn is not None
+    text = drawn.decode()
+    assert "<svg" in text
+    assert all(line in text for line in ("fixed horizon, own past", "always valid", "planned: day 14"))
+    assert figure_of(answer, "never") is None
 
 
 def test_only_drafts_with_a_plan_are_planned_and_nothing_twice(shop: Shop) -> None:
