@@ -220,7 +220,7 @@ def _days(plan: dict[str, Any]) -> str:
 
 
 def figure_of(answer: dict[str, Any], metric: str) -> bytes | None:
-    """SVG of the smallest effect on a metric by day, a line for each way of analysing it; None where no day is known."""
+    """SVG of the smallest effect on a metric by day, a line a way of analysing it; None where no day is known."""
     from causeway.design.duration import ReachableEffect
     from causeway.plots.mde_curve import UNITS_OF_EFFECTS, line_of, mde_curve_plot
 

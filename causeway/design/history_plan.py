@@ -18,8 +18,7 @@ from causeway.design.metric_plan import MetricQuestion, Reach, SimulatedEffect
 from causeway.design.plan import MetricPlan, plan_experiment
 from causeway.design.replay import Replay, replay, replay_difference_in_means, replay_looks
 from causeway.design.simulated_power import Simulation
-
-IntervalKind = Literal["fixed_horizon", "always_valid", "group_sequential"]
+from causeway.statistics.look_plan import IntervalKind
 
 # Beyond that many units a replay or a simulated experiment tells nothing more, and costs as much again.
 MOST_REPLAYED, MOST_SIMULATED = 50_000, 4_000
