@@ -12,7 +12,7 @@ select
     experiment,
     metric,
     position,
-    "interval",
+    interval,
     covariate,
     status,
     reason,
