@@ -196,11 +196,10 @@ def show_plan(terminal: Console, answer: dict[str, Any]) -> None:
             )
     terminal.print(needs)
     terminal.print(errors)
-    for sentence in dict.fromkeys(plan["sentence"] for plan in answer["plans"] if plan["interval"] != "fixed_horizon"):
+    # What will be looked at repeatedly is told as it will be analysed.
+    repeated = [plan for plan in answer["plans"] if plan["interval"] != "fixed_horizon"]
+    for sentence in dict.fromkeys(plan["sentence"] for plan in repeated or answer["plans"]):
         terminal.print(sentence)
-    if all(plan["interval"] == "fixed_horizon" for plan in answer["plans"]):
-        for sentence in dict.fromkeys(plan["sentence"] for plan in answer["plans"]):
-            terminal.print(sentence)
     for failure in answer.get("failures", []):
         terminal.print(f"[red]failed[/red] {failure}")
 

@@ -10,6 +10,9 @@ import typer
 from cli.house import open_house
 from cli.terminal import WrongInput, console, print_json
 
+# A plan stays when its experiment runs, so no refresh would take a unit out of the history that it was made from.
+_HISTORIES_OF_PLANS = ("design.history_units", "design.history_values", "design.history_covariates")
+
 
 def erase(
     tenant: Annotated[str, typer.Argument(help="Tenant of the unit.")],
@@ -24,12 +27,18 @@ def erase(
     house = open_house(terminal.print)
     if house.client.fetch_one("SELECT 1 FROM registry.tenants WHERE tenant_id = %s", (tenant,)) is None:
         raise WrongInput(f"there is no tenant {tenant!r}")
-    erased = dict(
-        house.client.fetch_all(
-            "SELECT relation, rows FROM raw.erase_unit(%s, %s, %s, %s)",
-            (tenant, unit, reason, by or getpass.getuser()),
+    with house.client.transaction() as transaction:
+        erased = dict(
+            transaction.fetch_all(
+                "SELECT relation, rows FROM raw.erase_unit(%s, %s, %s, %s)",
+                (tenant, unit, reason, by or getpass.getuser()),
+            )
         )
-    )
+        for relation in _HISTORIES_OF_PLANS:
+            if transaction.fetch_one("SELECT to_regclass(%s) IS NOT NULL", (relation,)) == (True,):
+                erased[relation] = transaction.execute(
+                    f"DELETE FROM {relation} WHERE tenant_id = %s AND unit_id = %s", (tenant, unit)
+                )
     if as_json:
         print_json({"tenant": tenant, "unit": unit, "erased": erased})
         return

@@ -64,13 +64,11 @@ def _report(
     return changed
 
 
-def dormant_experiments(instance: dg.DagsterInstance) -> frozenset[str]:
-    """Partitions of experiments that were drafts or archived when last seen: there is nothing to compute for them."""
-    return dormant_and_planned(instance)[0]
-
-
 def dormant_and_planned(instance: dg.DagsterInstance) -> tuple[frozenset[str], frozenset[str]]:
-    """The dormant experiments, and the drafts among them that declared a plan when last seen."""
+    """Partitions of experiments that were drafts or archived when last seen, and of the drafts that had a plan.
+
+    There is nothing to compute for the former but the plans of the latter.
+    """
     dormant = {key: tags for key, tags in _tags(instance).items() if tags.get(STATUS_TAG) in DORMANT}
     planned = {key for key, tags in dormant.items() if tags[STATUS_TAG] == "draft" and tags.get(PLAN_TAG) == "yes"}
     return frozenset(dormant), frozenset(planned)

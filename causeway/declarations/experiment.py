@@ -41,7 +41,7 @@ from causeway.declarations.declaration import (
     repeated,
 )
 from causeway.declarations.metric import Metric, MetricDeclaration, UsedMetric, problems_of_table_metric
-from causeway.declarations.plan import PLANNED_DAYS, Plan, PlannedCovariate
+from causeway.declarations.plan import PLANNED_DAYS, Eligible, Plan, PlannedCovariate
 from causeway.declarations.suggestion import did_you_mean
 from causeway.declarations.values import Condition, JsonValue, Share
 
@@ -397,7 +397,7 @@ class ExperimentDeclaration(Declaration):
         if source.variant is None and (plan is None or info.data.get("status") != "draft"):
             sentence = "missing key 'variant': column of the unit's variant; only a draft with a plan can do without"
             problems.append((("source",), sentence))
-        if plan is not None and (plan.history is not None or plan.eligible != type(plan.eligible)()):
+        if plan is not None and (plan.history is not None or plan.eligible != Eligible()):
             name = "history" if plan.history is not None else "eligible"
             problems.append((("plan", name), "is for event streams; the whole table is the history"))
         if source.unit_id is not None and source.unit_id == source.variant:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
-
-import numpy as np
 
 from causeway.design.comparison import Correction, Role, alpha_of
 from causeway.design.duration import EnrolmentCurve
-from causeway.design.history import SEEN, Covariate, MetricHistory
+from causeway.design.history import CLUSTER, OUTCOME, SEEN, Covariate, MetricHistory
 from causeway.design.lifts import HazardRatio, multiply
 from causeway.design.looks import Looks
 from causeway.design.metric_plan import MetricQuestion, Reach, SimulatedEffect
@@ -188,31 +186,25 @@ def _question(design: Design, metric: PlannedMetric, alpha: float, said: Callabl
 
 
 def _simulated(design: Design, metric: PlannedMetric, alpha: float) -> SimulatedEffect | None:
-    """The smallest relative change that is found; of a time to an event of its hazard, which falls as times grow."""
+    """The smallest relative change that is found, in the wanted direction; of a time to an event that of its hazard."""
     history = metric.history
-    rows = history.rows
     hazard = history.kind == "time_to_event"
     if not hazard and history.baseline.mean == 0:
         return None
-    if hazard:
-        place = [name for name in history.columns if name != "outcome"].index(SEEN) + 1
-        rows = rows[:, [0, place]]
-        plain = MetricHistory("time_to_event", {"outcome": rows[:, 0], SEEN: rows[:, 1]}, horizon=history.horizon)
-    else:
-        rows = rows[:, 0]
-        plain = MetricHistory("quantile", {"outcome": rows}, quantile=history.quantile)
-
-    def estimate(treated: Any, control: Any) -> Any:
-        return plain.estimate("none", alpha)(np.atleast_2d(treated.T).T, np.atleast_2d(control.T).T)
-
+    kept = (OUTCOME, SEEN) if hazard else (OUTCOME,)
+    alone = replace(history, columns={name: history.columns[name] for name in kept})
+    # Times grow where the hazard falls.
     up = (metric.direction == "increase") != hazard
     both = min(design.units_compared or history.n, MOST_SIMULATED)
     n_treated = max(2, math.ceil(design.treated_share * both))
     n_control = max(2, math.ceil(both) - n_treated)
-    simulation = Simulation(
-        rows, estimate, HazardRatio(rows) if hazard else multiply, runs=design.runs, seed=design.seed
-    )
-    found = simulation.minimum_detectable_lift(
+    found = Simulation(
+        alone.rows,
+        alone.estimate("none", alpha),
+        HazardRatio(alone.rows) if hazard else multiply,
+        runs=design.runs,
+        seed=design.seed,
+    ).minimum_detectable_lift(
         n_treated=n_treated,
         n_control=n_control,
         power=design.power,
@@ -310,7 +302,7 @@ def _replay(
         "treated_share": design.treated_share,
         "seed": design.seed,
     }
-    clusters = history.columns.get("cluster")
+    clusters = history.columns.get(CLUSTER)
     if looks is not None:
         if history.kind not in ("mean", "ratio"):
             return None, "repeated looks are replayed for means and ratios"

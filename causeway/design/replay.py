@@ -194,8 +194,7 @@ def _report_of_looks(crossed: int, runs: int, undefined: int, *, alpha: float, s
     check_alpha(alpha)
     defined = runs - undefined
     if not defined:
-        nothing = report(np.full(runs, np.nan), np.zeros(runs, dtype=bool), alpha=alpha, settings=settings)
-        return nothing
+        return report(np.full(runs, np.nan), np.zeros(runs, dtype=bool), alpha=alpha, settings=settings)
     false_positives = RunShare(crossed, defined, CONFIDENCE)
     coverage = RunShare(defined - crossed, defined, CONFIDENCE)
     found = _verdict(false_positives, coverage, alpha)

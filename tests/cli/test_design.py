@@ -79,7 +79,7 @@ def test_the_plan_is_shown_as_tables_and_sentences(causeway: CommandLine, folder
     assert "planned " not in done.out
 
 
-def test_a_stream_has_days_and_a_figure(causeway: CommandLine, folder: Path) -> None:
+def test_a_stream_without_events_says_so_and_draws_no_figure(causeway: CommandLine, folder: Path) -> None:
     spec = yaml.safe_load(SPEC) | {"key": "silent", "tenant": "nobody", "source": None, "covariates": []}
     spec["metrics"] = [{"key": "visit", "type": "conversion", "event": "visit", "role": "primary"}]
     done = run(causeway, folder, yaml.safe_dump(spec), "--json", "--figure", folder / "mde.svg")
@@ -122,3 +122,18 @@ def test_only_experiments_are_planned(causeway: CommandLine) -> None:
 def test_a_figure_is_an_svg(causeway: CommandLine, folder: Path) -> None:
     done = run(causeway, folder, SPEC, "--figure", folder / "mde.png")
     assert (done.code, "mde.svg" in done.line) == (2, True)
+
+
+def test_an_erased_unit_leaves_the_history_of_plans(
+    causeway: CommandLine, folder: Path, client: PostgresClient
+) -> None:
+    """At once: once the experiment runs, nothing would make its history again."""
+    assert run(causeway, folder, SPEC).code == 0
+    done = causeway("erase", "demo", "c7", "--json")
+    assert done.code == 0, done.err
+    erased = done.json["erased"]
+    names = ("design.history_units", "design.history_values", "design.history_covariates")
+    assert [erased[name] for name in names] == [1, 2, 1]
+    for name in names:
+        assert client.fetch_all(f"SELECT 1 FROM {name} WHERE unit_id = 'c7'") == []
+        assert client.fetch_all(f"SELECT 1 FROM {name} WHERE unit_id = 'c8' LIMIT 1") == [(1,)]

@@ -11,6 +11,7 @@ from causeway.design.comparison import Comparison
 from causeway.design.duration import ActivityHistory, enrolment_curve
 from causeway.design.history import MetricHistory
 from causeway.design.history_plan import Design, PlannedMetric, plan_from_history
+from causeway.design.lifts import HazardRatio
 from causeway.design.looks import Looks
 from causeway.design.power import minimum_detectable_effect, sample_size
 from causeway.design.replay import replay, replay_difference_in_means, replay_looks
@@ -156,6 +157,26 @@ def test_quantiles_and_times_are_simulated():
     events = 800 * (times < 7).mean()
     expected = np.exp(np.sqrt(4 * (2.24 + 0.84) ** 2 / events)) - 1
     assert ways["wait", "fixed_horizon", "none"].reach.smallest == pytest.approx(expected, rel=0.25)
+
+
+@pytest.mark.parametrize(("direction", "size"), [("decrease", np.exp(0.5) - 1), ("increase", 1 - np.exp(-0.5))])
+def test_shorter_times_are_sought_in_larger_hazards_and_longer_times_in_smaller_ones(direction, size):
+    """Schoenfeld 1983: the logarithm of the ratio is as large both ways, so its rise and its fall are not."""
+    times = np.random.default_rng(3).exponential(5, N)
+    history = MetricHistory("time_to_event", {"outcome": times, "seen": np.ones(N)}, horizon=30.0)
+    # 4 (1.96 + 0.8416)**2 / 0.5**2 events: everybody's event is seen.
+    wait = PlannedMetric("wait", history, direction=direction)
+    (way,) = plan_from_history(design(units=126, runs=400, replays=50), [wait])
+    assert way.reach.smallest == pytest.approx(size, rel=0.15)
+
+
+def test_what_is_sought_in_a_time_is_what_the_method_calls_better():
+    """A larger hazard makes the restricted mean smaller, which is where a metric that should decrease is better."""
+    times = np.random.default_rng(3).exponential(5, N)
+    history = MetricHistory("time_to_event", {"outcome": times, "seen": np.ones(N)}, horizon=30.0)
+    for lift, sign in ((0.5, -1), (-0.5, 1)):
+        treated = HazardRatio(history.rows)(history.rows, lift, np.random.default_rng(1))
+        assert np.sign(history.estimate("none", 0.05)(treated, history.rows).effect) == sign
 
 
 def test_planned_looks_spend_alpha_as_they_will():
