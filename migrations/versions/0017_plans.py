@@ -17,8 +17,8 @@ from migrations.tenancy import (
     text,
 )
 
-revision = "0015"
-down_revision = "0014"
+revision = "0017"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 
