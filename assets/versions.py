@@ -98,14 +98,14 @@ def of_event_types(client: PostgresClient) -> Mapping[str, str]:
     )
 
 
-def standing_of_experiments(client: PostgresClient) -> Mapping[str, tuple[str, str]]:
-    """Where each experiment is in its life cycle, and whether it has a plan: yes or no."""
+def standing_of_experiments(client: PostgresClient) -> Mapping[str, tuple[str, bool]]:
+    """Where each experiment is in its life cycle, and whether it has a plan."""
     rows = client.fetch_all(
         "SELECT tenant_id || '|' || key, coalesce(declaration ->> 'status', 'running'),"
-        " CASE WHEN declaration ->> 'plan' IS NULL THEN 'no' ELSE 'yes' END"
+        " declaration ->> 'plan' IS NOT NULL"
         f" FROM {client.table('registry.experiments')}"
     )
-    return {partition: (status, plan) for partition, status, plan in rows}
+    return {partition: (status, has_plan) for partition, status, has_plan in rows}
 
 
 def _policy(flags: FlagSet, key: str, at: datetime) -> str:

@@ -13,7 +13,6 @@ from uuid import uuid4
 import typer
 
 from causeway.declarations.differences import Difference, differences
-from causeway.declarations.life_cycle import DORMANT
 from causeway.declarations.reading import read_declaration
 from cli.house import House, definitions, open_house
 from cli.terminal import Stopwatch, WrongInput, console, print_json, signed, table
@@ -173,16 +172,18 @@ def _declared(client: PostgresClient, name: str) -> dict[tuple[str, str], tuple[
 
 def _find_stale(live: PostgresClient, scratch: PostgresClient, planned: Planned) -> None:
     from assets import versions
+    from jobs.standing import Standing
     from jobs.what_if import changed_versions, stale_after
 
-    statuses = versions.statuses_of_experiments(scratch)
-    dormant = frozenset(key for key, status in statuses.items() if status in DORMANT)
+    experiments = versions.standing_of_experiments(scratch)
+    standing = Standing.of(experiments)
     changed = changed_versions(live, scratch)
-    planned.stale += stale_after(definitions().resolve_asset_graph(), changed, dormant)
+    planned.stale += stale_after(definitions().resolve_asset_graph(), changed, standing)
     known = versions.of_experiments(live)
     for key in changed["experiments"]:
-        if key in dormant:
-            planned.skipped[key] = f"it would be {statuses[key]}: nothing is computed for it"
+        if key in standing.dormant:
+            but = " but its plan" if key in standing.planned else ""
+            planned.skipped[key] = f"it would be {experiments[key][0]}: nothing is computed for it{but}"
         elif key not in known and key in changed["sources"]:
             planned.skipped[key] = "its table has not been landed yet"
 

@@ -6,7 +6,7 @@ import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG, extract_data_version_from_entry
 
 from assets import partitions, versions
-from causeway.declarations.life_cycle import DORMANT
+from jobs.standing import Standing
 from resources.postgres_client import PostgresClient
 
 EXPERIMENTS = "experiments"
@@ -29,15 +29,14 @@ def observe(instance: dg.DagsterInstance, client: PostgresClient) -> tuple[str, 
         "saved_groups": (partitions.saved_groups, versions.of_saved_groups(client)),
         "event_types": (partitions.event_types, versions.of_event_types(client)),
     }
-    standing = versions.standing_of_experiments(client)
+    tags_of_experiments = {
+        key: {STATUS_TAG: status, PLAN_TAG: "yes" if has_plan else "no"}
+        for key, (status, has_plan) in versions.standing_of_experiments(client).items()
+    }
     changed: list[str] = []
     for name, (partitions_def, current) in seen.items():
         instance.add_dynamic_partitions(partitions_def.name, sorted(current))
-        tags = (
-            {key: {STATUS_TAG: status, PLAN_TAG: plan} for key, (status, plan) in standing.items()}
-            if name == EXPERIMENTS
-            else {}
-        )
+        tags = tags_of_experiments if name == EXPERIMENTS else {}
         changed += _report(instance, dg.AssetKey(["registry", name]), current, tags)
     instance.add_dynamic_partitions(partitions.tenants.name, versions.tenants(client))
     for table in ("events", "assignments", "erasures"):
@@ -64,17 +63,8 @@ def _report(
     return changed
 
 
-def dormant_and_planned(instance: dg.DagsterInstance) -> tuple[frozenset[str], frozenset[str]]:
-    """Partitions of experiments that were drafts or archived when last seen, and of the drafts that had a plan.
-
-    There is nothing to compute for the former but the plans of the latter.
-    """
-    dormant = {key: tags for key, tags in _tags(instance).items() if tags.get(STATUS_TAG) in DORMANT}
-    planned = {key for key, tags in dormant.items() if tags[STATUS_TAG] == "draft" and tags.get(PLAN_TAG) == "yes"}
-    return frozenset(dormant), frozenset(planned)
-
-
-def _tags(instance: dg.DagsterInstance) -> Mapping[str, Mapping[str, str]]:
+def standing(instance: dg.DagsterInstance) -> Standing:
+    """What there was to compute for each experiment when its declaration was last seen."""
     found = {}
     for partition in instance.get_dynamic_partitions(partitions.experiments.name):
         record = instance.get_latest_data_version_record(
@@ -82,5 +72,5 @@ def _tags(instance: dg.DagsterInstance) -> Mapping[str, Mapping[str, str]]:
         )
         observation = record.asset_observation if record else None
         if observation is not None:
-            found[partition] = observation.tags
-    return found
+            found[partition] = observation.tags.get(STATUS_TAG, "running"), observation.tags.get(PLAN_TAG) == "yes"
+    return Standing.of(found)

@@ -14,8 +14,8 @@ from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log.base import PartitionKeyFilter
 
-from jobs.observe import dormant_and_planned
-from jobs.road import GATED, OF_EXPERIMENTS, OF_PLANS, ROAD
+from jobs.observe import standing
+from jobs.road import GATED, ROAD
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,10 @@ def next_work(
     behind a closed gate are left alone until something upstream of the gate changes; experiments that are drafts or
     archived are left alone until they are no longer. A plan is made of drafts alone.
     """
-    dormant, planned = dormant_and_planned(instance)
+    experiments = standing(instance)
 
     def is_wanted(work: Work) -> bool:
-        if work.job in OF_PLANS:
-            return work.partition in planned and wanted(work)
-        return not (work.job in OF_EXPERIMENTS and work.partition in dormant) and wanted(work)
+        return experiments.asks_for(work.job, work.partition) and wanted(work)
 
     with partition_loading_context(dynamic_partitions_store=instance):
         resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))

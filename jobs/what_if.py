@@ -10,6 +10,7 @@ from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGra
 from assets import partitions, versions
 from jobs.reproduce import run_in_scratch
 from jobs.road import ROAD, analyse_experiment, publish_experiment
+from jobs.standing import Standing
 from resources.postgres_client import PostgresClient
 
 _VERSIONS = {
@@ -40,9 +41,7 @@ def changed_versions(live: PostgresClient, proposed: PostgresClient) -> Mapping[
     return changed
 
 
-def stale_after(
-    graph: BaseAssetGraph, changed: Mapping[str, Sequence[str]], dormant: frozenset[str] = frozenset()
-) -> Iterator[Stale]:
+def stale_after(graph: BaseAssetGraph, changed: Mapping[str, Sequence[str]], standing: Standing) -> Iterator[Stale]:
     """What would be stale in the partitions that changed, in the order of the road.
 
     A landing makes events, and whatever they change, stale too: that shows when it has landed.
@@ -62,7 +61,7 @@ def stale_after(
                 and registry in graph.get_ancestor_asset_keys(key)
             ]
             for partition in keys if found else ():
-                if partitions_def != partitions.experiments or partition not in dormant:
+                if standing.asks_for(job.name, partition):
                     assets[partition] |= dict.fromkeys(found)
                     causes[partition][registry.to_user_string()] = None
         for partition, keys_of_job in sorted(assets.items()):

@@ -12,8 +12,9 @@ import pytest
 
 from causeway.declarations.experiment import ExperimentDeclaration
 from definitions import defs
-from jobs.observe import dormant_and_planned, observe
+from jobs.observe import observe, standing
 from jobs.plan import Work, next_work
+from jobs.standing import Standing
 from resources.connection import connect
 from resources.postgres_client import PostgresClient
 from resources.settings import Settings
@@ -110,7 +111,7 @@ def test_a_dormant_experiment_is_a_partition_and_asks_for_no_work(house: House, 
     house.declare_over_http(status=status)
     assert house.work() == set()
     assert house.instance.get_dynamic_partitions("experiments") == ["acme|checkout"]
-    assert dormant_and_planned(house.instance) == ({"acme|checkout"}, set())
+    assert standing(house.instance) == Standing(dormant=frozenset({"acme|checkout"}))
 
 
 def test_it_asks_for_work_once_it_runs(house: House) -> None:
@@ -118,11 +119,11 @@ def test_it_asks_for_work_once_it_runs(house: House) -> None:
     assert house.work() == set()
     house.declare_over_http(status="running")
     assert house.work() == {"acme|checkout"}
-    assert dormant_and_planned(house.instance) == (set(), set())
+    assert standing(house.instance) == Standing()
 
 
 @pytest.mark.parametrize(("status", "planned"), [("draft", {"acme|checkout"}), ("running", set()), ("archived", set())])
 def test_of_experiments_with_a_plan_drafts_are_planned(house: House, status: str, planned: set[str]) -> None:
     house.declare_over_http(status=status, plan={})
     observe(house.instance, house.client)
-    assert dormant_and_planned(house.instance)[1] == planned
+    assert standing(house.instance).planned == planned
