@@ -116,7 +116,7 @@ def _planned(
     for name, column in _NUMBERS.items():
         # What is not known of a unit's past is the mean of the others, as in the analysis.
         values = frame[name].fill_null(strategy="mean") if name.startswith("pre_") else frame[name]
-        if name == "value" or (frame.height and values.null_count() == 0):
+        if name == "value" or values.null_count() == 0:
             columns[column] = values.to_numpy()
     if score is not None:
         columns[SCORE] = score

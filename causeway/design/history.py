@@ -69,6 +69,16 @@ class MetricHistory:
         """Number of units."""
         return len(self.columns[OUTCOME])
 
+    @property
+    def has_formula(self) -> bool:
+        """Whether power follows from means and variances; of quantiles and times to an event it is simulated."""
+        return self.kind in ("mean", "ratio")
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether there is anything to plan from: two units, and a ratio's denominator is not zero throughout."""
+        return self.n >= 2 and (not self.has_formula or self.baseline.variance is not None)
+
     @cached_property
     def joint(self) -> JointMoments:
         """Moments of everything that a mean or a ratio is made of."""
@@ -93,7 +103,7 @@ class MetricHistory:
 
     def covariates(self, kind: Covariate) -> tuple[str, ...]:
         """The columns that an adjustment of this kind has at hand; none for quantiles and times."""
-        if self.kind not in ("mean", "ratio"):
+        if not self.has_formula:
             return ()
         return tuple(name for name in COVARIATES[kind] if name in self.columns)
 
@@ -113,7 +123,10 @@ class MetricHistory:
 
     @cached_property
     def values(self) -> Array:
-        """One value a unit whose mean over an arm moves as the metric does: a ratio's is linearised."""
+        """One value a unit whose mean over an arm moves as the metric does: a ratio's is linearised.
+
+        Of a history that `is_measured`.
+        """
         outcome = self.columns[OUTCOME]
         if self.kind != "ratio":
             return outcome
@@ -138,16 +151,16 @@ class MetricHistory:
         The correlation is that of the analysis of variance (Donner & Koval 1980): (MSB - MSW) / (MSB + (m0 - 1) MSW)
         with m0 = (n - sum m**2 / n) / (k - 1), and 0 where it would be negative. 0 too if no cluster has two units.
         """
-        return self._clusters_of(self.values)
+        return self._clusters_of(self.values) if self.is_measured else None
 
     def _clusters_of(self, values: Array) -> Clusters | None:
-        if CLUSTER not in self.columns or self.n < 2:
+        if CLUSTER not in self.columns:
             return None
         index = np.unique(self.columns[CLUSTER], return_inverse=True)[1]
         sizes = np.bincount(index).astype(np.float64)
         k, n = len(sizes), self.n
         mean, cv = float(sizes.mean()), float(sizes.std() / sizes.mean())
-        if k < 2 or k == n or self.kind not in ("mean", "ratio"):
+        if k < 2 or k == n or not self.has_formula:
             return Clusters(mean, 0.0, cv)
         means = np.bincount(index, weights=values) / sizes
         between = float(sizes @ (means - values.mean()) ** 2) / (k - 1)
@@ -180,12 +193,10 @@ class MetricHistory:
 
     def _comparison(self, covariate: Covariate, alpha: float) -> Callable[[dict[str, Array], dict[str, Array]], Effect]:
         adjusting = self.covariates(covariate)
-        if self.kind not in ("mean", "ratio"):
+        if not self.has_formula:
             return self._distributions(alpha)
         if CLUSTER in self.columns:
-            return lambda *arms: cluster_effect(
-                *(_clustered(arm, adjusting) for arm in arms), covariates=adjusting, alpha=alpha
-            )
+            return self._cluster_comparison(adjusting, alpha)
         if covariate == "twin" and self.kind == "mean":
             return lambda *arms: adjusted_effect(
                 *(Moments.from_arrays(arm[OUTCOME], arm[SCORE]) for arm in arms), alpha=alpha
@@ -203,6 +214,21 @@ class MetricHistory:
             return lambda *arms: difference_in_ratios(*(JointMoments.from_arrays(arm) for arm in arms), alpha=alpha)
         return lambda *arms: difference_in_means(*(Moments.from_arrays(arm[OUTCOME]) for arm in arms), alpha=alpha)
 
+    def _cluster_comparison(
+        self, adjusting: tuple[str, ...], alpha: float
+    ) -> Callable[[dict[str, Array], dict[str, Array]], Effect]:
+        denominator = DENOMINATOR if self.kind == "ratio" else None
+
+        def compare(treated: dict[str, Array], control: dict[str, Array]) -> Effect:
+            if denominator and not min(treated[denominator].sum(), control[denominator].sum()) > 0:
+                reason = "the denominators of an arm do not sum to more than zero"
+                settings = {"alpha": alpha, "reason": reason}
+                return Effect("not_estimable", len(treated[OUTCOME]), len(control[OUTCOME]), settings=settings)
+            arms = (_clustered(arm, adjusting, denominator) for arm in (treated, control))
+            return cluster_effect(*arms, covariates=adjusting, alpha=alpha)
+
+        return compare
+
     def _distributions(self, alpha: float) -> Callable[[dict[str, Array], dict[str, Array]], Effect]:
         if self.kind == "quantile":
             q = self.quantile if self.quantile is not None else math.nan
@@ -215,9 +241,9 @@ class MetricHistory:
         )
 
 
-def _clustered(arm: dict[str, Array], covariates: tuple[str, ...]) -> ClusteredArm:
-    if DENOMINATOR not in arm:
+def _clustered(arm: dict[str, Array], covariates: tuple[str, ...], denominator: str | None) -> ClusteredArm:
+    if denominator is None:
         return ClusteredArm.from_arrays(arm[CLUSTER], arm[OUTCOME], {name: arm[name] for name in covariates})
     index = np.unique(arm[CLUSTER], return_inverse=True)[1]
-    sums = {name: np.bincount(index, weights=arm[name]) for name in (OUTCOME, DENOMINATOR, *covariates)}
+    sums = {name: np.bincount(index, weights=arm[name]) for name in (OUTCOME, denominator, *covariates)}
     return ClusteredArm(len(index), JointMoments.from_arrays(sums))

@@ -176,7 +176,7 @@ def _question(design: Design, metric: PlannedMetric, alpha: float, said: Callabl
         "clusters": history.clusters,
     }
     simulated = None
-    if history.kind in ("quantile", "time_to_event") and history.n >= 2 and metric.unplannable is None:
+    if not history.has_formula and history.is_measured and metric.unplannable is None:
         said(f"{metric.key}: simulating {design.runs} experiments for each power")
         simulated = _simulated(design, metric, alpha)
     if simulated is not None:
@@ -231,10 +231,9 @@ def _way(
 ) -> WayPlan:
     sentence, is_simulated = planned.sentence, planned.question.simulated is not None
     interval: IntervalKind = "fixed_horizon" if looks is None else looks.method
-    without_formula = metric.history.kind in ("quantile", "time_to_event")
     status, reason = _status(metric, reach, looks, is_simulated=is_simulated)
     replayed, unreplayed = None, None
-    if metric.unplannable is None and metric.history.n >= 2:
+    if metric.unplannable is None and metric.history.is_measured:
         said(f"{metric.key}: replaying the history {design.replays:,} times ({interval}, {covariate})")
         replayed, unreplayed = _replay(design, metric.history, looks, covariate)
     if replayed is not None and replayed.verdict != "valid" and status == "ok":
@@ -250,7 +249,7 @@ def _way(
         status=status,
         reason=reason,
         alpha=planned.alpha,
-        method="simulation" if without_formula or looks is not None else "formula",
+        method="formula" if metric.history.has_formula and looks is None else "simulation",
         reach=reach if status == "ok" else None,
         replay=replayed,
         unreplayed=unreplayed,
@@ -275,18 +274,17 @@ def _status(  # noqa: PLR0911 - one line a reason
     metric: PlannedMetric, reach: Reach, looks: Looks | None, *, is_simulated: bool
 ) -> tuple[str, str | None]:
     history = metric.history
-    simulated = history.kind in ("quantile", "time_to_event")
     if metric.unplannable is not None:
         return "not_estimable", metric.unplannable
     if history.n < 2:
         return "too_few_units", f"the history has {history.n} units with a value"
-    if not simulated and history.baseline.variance is None:
+    if not history.is_measured:
         return "not_estimable", "the denominator is zero throughout the history"
-    if not simulated and history.baseline.variance == 0:
+    if history.has_formula and history.baseline.variance == 0:
         return "zero_variance", "every unit of the history has the same value"
-    if simulated and looks is not None:
+    if not history.has_formula and looks is not None:
         return "not_estimable", "power is simulated for one look at the end; repeated looks need more units"
-    if simulated and not is_simulated:
+    if not history.has_formula and not is_simulated:
         return "not_reachable", "no change that was simulated is found with the wanted power"
     if reach.wanted is not None and reach.wanted.status != "ok":
         return reach.wanted.status, "no number of units shows the effect that is wanted"
@@ -304,7 +302,7 @@ def _replay(
     }
     clusters = history.columns.get(CLUSTER)
     if looks is not None:
-        if history.kind not in ("mean", "ratio"):
+        if not history.has_formula:
             return None, "repeated looks are replayed for means and ratios"
         if clusters is not None:
             return None, "repeated looks are replayed where units are randomised, not clusters"

@@ -136,6 +136,23 @@ def test_what_cannot_be_planned_says_why():
     assert all(way.reason for way in ways)
 
 
+@pytest.mark.parametrize("covariate", ["none", "own_past", "twin"])
+@pytest.mark.parametrize("kind", ["mean", "ratio", "quantile", "time_to_event"])
+@pytest.mark.parametrize("n", [0, 1, 60])
+def test_a_history_without_a_value_to_go_by_says_so_however_it_is_analysed(kind, covariate, n):
+    """No units, one unit, or denominators that are all zero."""
+    names = ("outcome", "denominator", "before", "denominator_before", "score")
+    columns = {name: np.zeros(n) for name in names} | {"seen": np.zeros(n), "cluster": np.arange(n) % 6 * 1.0}
+    for left_out in ((), ("cluster",)):
+        kept = {name: each for name, each in columns.items() if name not in left_out}
+        history = MetricHistory(kind, kept, day=np.arange(n) % 14, quantile=0.5, horizon=7.0)
+        form = design(curve=CURVE, days=14, looks=LOOKS, covariate=covariate, replays=50)
+        ways = plan_from_history(form, [PlannedMetric("m", history, "primary", relevant_effect=0.1)])
+        assert {way.reach for way in ways} == {None}
+        assert all(way.status != "ok" and way.reason for way in ways)
+        assert all(way.replay is None or way.replay.verdict == "not_estimable" for way in ways)
+
+
 def test_quantiles_and_times_are_simulated():
     median = PlannedMetric("median", MetricHistory("quantile", {"outcome": SPEND}, quantile=0.5), "primary",
                            relevant_effect=0.1)  # fmt: skip
@@ -157,6 +174,17 @@ def test_quantiles_and_times_are_simulated():
     events = 800 * (times < 7).mean()
     expected = np.exp(np.sqrt(4 * (2.24 + 0.84) ** 2 / events)) - 1
     assert ways["wait", "fixed_horizon", "none"].reach.smallest == pytest.approx(expected, rel=0.25)
+
+
+def test_an_arm_whose_denominators_are_zero_has_no_answer():
+    """A replay may deal all that has a denominator to the other arm."""
+    towns = np.arange(80) % 8
+    columns = {"outcome": SPEND[:80], "denominator": (towns < 4) * 1.0, "cluster": towns * 1.0}
+    history = MetricHistory("ratio", columns)
+    rows, some = history.rows, towns < 4
+    found = history.estimate("none", 0.05)(rows[some], rows[~some])
+    assert (found.status, found.n, found.n_control) == ("not_estimable", 40, 40)
+    assert "denominators of an arm" in found.settings["reason"]
 
 
 @pytest.mark.parametrize(("direction", "size"), [("decrease", np.exp(0.5) - 1), ("increase", 1 - np.exp(-0.5))])
