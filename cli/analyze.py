@@ -21,6 +21,8 @@ _RESULT_COLUMNS = (
     "variant",
     "control",
     "method",
+    "interval",
+    "is_headline",
     "status",
     "n",
     "n_control",
@@ -34,6 +36,10 @@ _RESULT_COLUMNS = (
     "relative_effect",
     "relative_ci_low",
     "relative_ci_high",
+    "adjusted_p_value",
+    "is_significant",
+    "chance_to_beat",
+    "expected_loss",
     "reasons",
     "provenance_id",
 )
@@ -50,6 +56,8 @@ _STUDY_COLUMNS = (
     "status",
     "provenance_id",
 )
+
+_ALLOWANCES = {"always_valid": ", at any look", "group_sequential": ", at planned looks"}
 
 
 def analyze(
@@ -109,7 +117,7 @@ def experiment_answer(house: House, tenant: str, experiment: str) -> dict[str, A
     )
     rows = client.fetch_all(
         f"SELECT {', '.join(_RESULT_COLUMNS)} FROM serving.experiment_results WHERE tenant_id = %s AND experiment = %s"
-        " ORDER BY position, segment NULLS FIRST, variant, method DESC",
+        " ORDER BY position, segment NULLS FIRST, variant, method DESC, interval DESC",
         key,
     )
     decision = client.fetch_one(
@@ -200,9 +208,11 @@ def show_experiment(terminal: Console, answer: dict[str, Any]) -> None:
             interval(row["ci_low"], row["ci_high"], 4),
             "-" if row["relative_effect"] is None else f"{100 * row['relative_effect']:+.1f} %",
             "-" if row["p_value"] is None else f"{row['p_value']:.2g}",
-            row["method"],
+            row["method"] + _ALLOWANCES.get(row["interval"], "") + (" *" if row["is_headline"] else ""),
         )
     terminal.print(effects)
+    if any(row["is_headline"] for row in answer["results"]):
+        terminal.print("* what the metric and variant are judged by", style="dim")
     if answer["decision"] and answer["decision"]["decision"]:
         terminal.print(f"decision: [bold]{answer['decision']['decision']}[/bold]")
         for reason in answer["decision"]["reasons"] or []:

@@ -85,7 +85,7 @@ def _real_trial(house: House, terminal: Console) -> dict[str, Any]:
     from assets.raw.datasets import health_insurance_experiment
 
     answer = experiment_answer(house, "rand", "health_insurance")
-    by_method = {(row["variant"], row["method"]): row for row in answer["results"] if row["segment"] is None}
+    by_method = {(row["variant"], row["method"]): row for row in answer["results"] if _is_of_everybody(row)}
     extract = health_insurance_experiment()
     by_rate = dict(extract.group_by("coinsurance_rate").agg(pl.col("mdvis").mean()).iter_rows())
     rate_of = {"free": 0.0, "coinsurance_25": 25.0, "coinsurance_50": 50.0, "coinsurance_95": 95.0}
@@ -162,7 +162,7 @@ def _simulated(house: House, terminal: Console) -> list[Held]:
             if answer["status"] != "ok":
                 withheld.append(answer)
                 continue
-            rows = {(r["metric"], r["variant"], r["method"]): r for r in answer["results"] if r["segment"] is None}
+            rows = {(r["metric"], r["variant"], r["method"]): r for r in answer["results"] if _is_of_everybody(r)}
             for effect in (each for each in known.effects if each.segment is None):
                 pair = []
                 for method in ("difference_in_means", "adjusted"):
@@ -187,6 +187,11 @@ def _simulated(house: House, terminal: Console) -> list[Held]:
         for reason in answer["reasons"]:
             terminal.print(f"  {reason}")
     return held
+
+
+def _is_of_everybody(row: dict[str, Any]) -> bool:
+    """Not of a segment, and with the interval that holds at the end: the simulated trials are over."""
+    return row["segment"] is None and row["interval"] == "fixed_horizon"
 
 
 def _study(house: House, terminal: Console) -> list[dict[str, Any]]:
