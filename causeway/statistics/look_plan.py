@@ -115,5 +115,7 @@ def _independent(effect: Effect) -> tuple[int | None, float]:
     clusters = effect.settings.get("clusters")
     if not isinstance(clusters, int):
         return None, 1.0
-    pieces = clusters + int(effect.settings.get("clusters_control", 0))
+    # A cluster with units in both arms is one piece, not two.
+    both, other = (int(effect.settings.get(name, 0)) for name in ("clusters_in_both", "clusters_control"))
+    pieces = clusters + other - both
     return pieces, pieces / max(1, effect.n + effect.n_control)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -32,6 +34,16 @@ def test_clusters_count_for_units() -> None:
     )
     found = LookPlan("always_valid", 20_000).at_look(clustered)
     assert found.ci_low == confidence_sequence(clustered, planned_n=1_000, n=500).ci_low
+
+
+def test_a_cluster_in_both_arms_counts_once() -> None:
+    apart, across = (
+        replace(EFFECT, settings={"clusters": 250, "clusters_control": 250, "clusters_in_both": both})
+        for both in (0, 200)
+    )
+    plan = LookPlan("always_valid", 20_000)
+    assert plan.at_look(across).settings["n"] == 300
+    assert plan.at_look(apart).settings["n"] == 500
 
 
 def test_a_planned_look_is_that_of_the_design() -> None:
