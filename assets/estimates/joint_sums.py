@@ -4,7 +4,7 @@ Sums of exact decimals do not depend on the order of the rows, and nothing is lo
 as well.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
@@ -21,6 +21,7 @@ BEFORE, DENOMINATOR_BEFORE = "before", "denominator_before"
 _MISSING = "{} (missing)"
 # A column may have the name of one of the above.
 _DECLARED = "{} (declared)"
+_OWN = (OUTCOME, DENOMINATOR, BEFORE, DENOMINATOR_BEFORE)
 
 _RATIOS = """
     SELECT v.metric, NULL::text AS segment, v.variant, v.value AS v0, v.denominator AS v1
@@ -34,38 +35,41 @@ _RATIOS = """
         AND c.covariate = ANY(%(segments)s) AND c.value_text IS NOT NULL
 """
 
-_NUMERIC = """
-    SELECT covariate FROM {covariates}
+# Which declared covariates are numbers, whether some unit lacks them, and their means as exact decimals.
+_KNOWN = """
+    SELECT covariate, count(value_number) < count(*), trim_scale(avg(value_number::numeric))::text
+    FROM {covariates}
     WHERE tenant_id = %(tenant)s AND experiment = %(experiment)s AND covariate = ANY(%(covariates)s)
     GROUP BY covariate HAVING count(value_text) > 0 AND count(value_text) = count(value_number)
 """
+_OF_METRICS = """
+    SELECT coalesce(bool_or(type = 'ratio'), false), coalesce(bool_or(lookback_days IS NOT NULL), false),
+        coalesce(bool_or(type = 'ratio' AND lookback_days IS NOT NULL), false),
+        coalesce(array_agg(metric ORDER BY metric) FILTER (WHERE type = 'mean' AND lookback_days IS NOT NULL), '{{}}')
+    FROM {definitions} WHERE tenant_id = %(tenant)s AND experiment = %(experiment)s
+"""
+# A mean over no event at all is not known; what else a unit did not do before is zero.
+_UNKNOWN_BEFORE = """
+    SELECT metric, trim_scale(avg(pre_value))::text FROM {values}
+    WHERE tenant_id = %(tenant)s AND experiment = %(experiment)s AND metric = ANY(%(metrics)s) AND value IS NOT NULL
+    GROUP BY metric HAVING count(pre_value) > 0
+"""
 
-# What is not known of a unit is the mean of the others, and that it was not known is a covariate itself.
+# What is not known of a unit is the mean of the others, and that it was not known is a covariate itself. One pass over
+# the units, of as few variables as the experiment needs.
 _WITH_COVARIATES = """
-    WITH known AS (
-        SELECT unit_id{pivot} FROM {covariates}
-        WHERE tenant_id = %(tenant)s AND experiment = %(experiment)s AND covariate = ANY(%(covariates)s)
-        GROUP BY unit_id
-    ),
-    centres AS (SELECT count(*) AS units{centres} FROM known),
-    unit_values AS (
-        SELECT * FROM {values}
-        WHERE tenant_id = %(tenant)s AND experiment = %(experiment)s AND value IS NOT NULL
-    ),
-    centres_before AS (
-        SELECT metric, avg(pre_value) AS pre_value, avg(pre_denominator) AS pre_denominator
-        FROM unit_values GROUP BY metric
-    )
-    SELECT v.metric, NULL::text AS segment, v.variant,
-        v.value AS v0,
-        coalesce(v.denominator, 0) AS v1,
-        coalesce(v.pre_value, b.pre_value, 0) AS v2,
-        coalesce(v.pre_denominator, b.pre_denominator, 0) AS v3{columns}
-    FROM unit_values AS v
-    LEFT JOIN known AS k USING (unit_id)
-    INNER JOIN centres_before AS b USING (metric)
-    CROSS JOIN centres AS c
+    SELECT v.metric, NULL::text AS segment, v.variant{columns}
+    FROM {values} AS v
+    {known}
     {clusters}
+    WHERE v.tenant_id = %(tenant)s AND v.experiment = %(experiment)s AND v.value IS NOT NULL
+"""
+_KNOWN_OF_UNITS = """
+    LEFT JOIN (
+        SELECT unit_id{pivot} FROM {covariates}
+        WHERE tenant_id = %(tenant)s AND experiment = %(experiment)s AND covariate = ANY(%(kept)s)
+        GROUP BY unit_id
+    ) AS k USING (unit_id)
 """
 
 _OF_A_CLUSTER = """
@@ -101,7 +105,7 @@ class UnitRows:
 def with_covariates(postgres: PostgresResource, partition_key: str, covariates: Sequence[str]) -> JointByArm:
     """Outcome and denominator with what they were before first exposure, and the declared covariates that are numbers.
 
-    Of a metric that has no denominator or no past, these are zero for everybody.
+    Of a metric that has no denominator or no past, these are zero for everybody. What no metric has is left out.
     """
     with postgres.client().transaction(read_only=True) as transaction:
         rows = rows_with_covariates(transaction, partition_key, covariates)
@@ -115,32 +119,52 @@ def rows_with_covariates(
     """The units that `with_covariates` sums up; with the column of their cluster, those that have one."""
     tables = {
         "values": transaction.table("experiments.unit_metric_values"),
+        "definitions": transaction.table("experiments.metric_definitions"),
         "covariates": transaction.table("features.unit_covariates"),
     }
     named = _named(partition_key, covariates=list(covariates)) | {"cluster": cluster}
-    numeric = {name for (name,) in transaction.fetch_all(_NUMERIC.format(**tables), named)}
-    kept = [name for name in covariates if name in numeric]
-    places = range(len(kept))
+    found = {name: rest for name, *rest in transaction.fetch_all(_KNOWN.format(**tables), named)}
+    kept = [name for name in covariates if name in found]
+    variables, more = _variables_of_metrics(transaction, tables, named)
+    for place, name in enumerate(kept):
+        is_lacking, mean = found[name]
+        called = _DECLARED.format(name) if name in _OWN else name
+        variables[called] = f"coalesce(k.x{place}, {mean}::numeric)"
+        if is_lacking:
+            variables[_MISSING.format(called)] = f"(k.x{place} IS NULL)::integer::numeric"
+    pivot = "".join(
+        f", max(value_number::numeric) FILTER (WHERE covariate = %(covariate_{place})s) AS x{place}"
+        for place in range(len(kept))
+    )
+    columns = "".join(f", {expression} AS v{place}" for place, expression in enumerate(variables.values()))
     rows = _WITH_COVARIATES.format(
         **tables,
-        pivot="".join(
-            f", max(value_number::numeric) FILTER (WHERE covariate = %(covariate_{place})s) AS x{place}"
-            for place in places
-        ),
-        centres="".join(f", avg(x{place}) AS x{place}" for place in places),
-        columns="".join(
-            f", coalesce(k.x{place}, c.x{place}) AS v{4 + 2 * place},"
-            f" (k.x{place} IS NULL)::integer::numeric AS v{5 + 2 * place}"
-            for place in places
-        )
-        + (", g.value_text AS cluster" if cluster else ""),
+        columns=columns + (", g.value_text AS cluster" if cluster else ""),
+        known=_KNOWN_OF_UNITS.format(**tables, pivot=pivot) if kept else "",
         clusters=_OF_A_CLUSTER.format(**tables) if cluster else "",
     )
-    names = [OUTCOME, DENOMINATOR, BEFORE, DENOMINATOR_BEFORE]
-    called = [_DECLARED.format(name) if name in names else name for name in kept]
-    names += [each for name in called for each in (name, _MISSING.format(name))]
-    named |= {f"covariate_{place}": name for place, name in enumerate(kept)}
-    return UnitRows(rows, tuple(names), named)
+    named |= {"kept": kept} | {f"covariate_{place}": name for place, name in enumerate(kept)} | more
+    return UnitRows(rows, tuple(variables), named)
+
+
+def _variables_of_metrics(
+    transaction: PostgresTransaction, tables: Mapping[str, str], named: Mapping[str, object]
+) -> tuple[dict[str, str], dict[str, object]]:
+    """The metrics' own variables by name, as expressions with parameters; those that no metric has are left out."""
+    row = transaction.fetch_one(_OF_METRICS.format(**tables), named)
+    has_ratio, has_past, has_past_ratio, means = row or (False, False, False, [])
+    variables, parameters = {OUTCOME: "v.value"}, dict[str, object]()
+    if has_ratio:
+        variables[DENOMINATOR] = "coalesce(v.denominator, 0)"
+    if has_past:
+        query = _UNKNOWN_BEFORE.format(**tables)
+        centres = transaction.fetch_all(query, {**named, "metrics": means}) if means else []
+        parameters = {f"before_{place}": metric for place, (metric, _) in enumerate(centres)}
+        cases = "".join(f" WHEN %(before_{place})s THEN {mean}::numeric" for place, (_, mean) in enumerate(centres))
+        variables[BEFORE] = f"coalesce(v.pre_value, {f'CASE v.metric{cases} ELSE 0 END' if cases else 0})"
+    if has_past_ratio:
+        variables[DENOMINATOR_BEFORE] = "coalesce(v.pre_denominator, 0)"
+    return variables, parameters
 
 
 def _named(partition_key: str, **more: object) -> dict[str, object]:

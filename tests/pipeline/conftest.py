@@ -286,6 +286,15 @@ def world_of_odd_arms(house: House) -> None:
     )
 
 
+def world_with_gaps(house: House) -> None:
+    """140 customers, of every seventh of whom nobody knows the history."""
+    rows = customers(140)
+    for row in rows[::7]:
+        row["history"] = ""
+    house.table("gaps.csv", rows)
+    house.declare("experiment", "gaps", **TRIAL, covariates=["history", "channel"], source=source("gaps.csv"))
+
+
 def world_with_unreadable_rows(house: House) -> None:
     """100 customers and below them: a row without an id, one without an arm, and one with a cell too many."""
     path = house.table("unreadable.csv", customers(100))
@@ -412,6 +421,7 @@ WORLDS: tuple[Callable[[House], None], ...] = (
     world_to_be_mended,
     world_with_a_broken_log,
     world_of_odd_arms,
+    world_with_gaps,
     world_with_unreadable_rows,
     world_that_is_refused,
     world_in_time,
