@@ -8,13 +8,9 @@ history of one. Planning, which is the same for all, is not in them; it is repor
 
 from __future__ import annotations
 
-import os
-import shutil
 import statistics
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,14 +20,13 @@ import polars as pl
 from assets.experiments.metric_definitions import SCHEMA, rows_of
 from assets.increments import increment_of
 from benchmarks.figure import Figure
+from benchmarks.own_house import own_settings
 from causeway.declarations.experiment import ExperimentDeclaration
-from resources import embedded_postgres
 from resources.connection import connect
 from resources.dbt import DbtResource, manifest
-from resources.migration import migrate
 from resources.postgres_client import PostgresClient
 from resources.registry import register
-from resources.settings import DATABASE_URL, HOME, Settings
+from resources.settings import Settings
 
 TENANT, EXPERIMENT = "bench", "shop"
 PARTITION = f"{TENANT}|{EXPERIMENT}"
@@ -82,7 +77,7 @@ Report = Callable[[str], object]
 
 def analysis(report: Report) -> list[Figure]:
     """Measure the refresh of one more day on three lengths of history; some minutes."""
-    with _own_settings() as settings:
+    with own_settings([TENANT]) as settings:
         client = PostgresClient(settings)
         _declare(client)
         day, measured = 0, {}
@@ -179,25 +174,3 @@ def _refresh(client: PostgresClient, day: int) -> tuple[float, dict[str, float]]
             name = "tests" if outcome.is_test else outcome.unique_id.rpartition(".")[2]
             seconds[name] = seconds.get(name, 0.0) + outcome.seconds
     return sum(seconds.values()), seconds
-
-
-@contextmanager
-def _own_settings() -> Iterator[Settings]:
-    """A migrated Postgres in a CAUSEWAY_HOME that nobody else uses, which is removed afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="causeway-bench-"))
-    home = folder / "home"
-    home.mkdir()
-    # As root the server runs as a user of its own, who has to pass through.
-    folder.chmod(0o755)
-    before = {name: os.environ.get(name) for name in (HOME, DATABASE_URL)}
-    try:
-        settings = Settings.from_environment({HOME: str(home)}).with_admin_url(embedded_postgres.start(home))
-        migrate(settings, tenants=[TENANT])
-        # dbt finds the database by the environment.
-        os.environ.update({HOME: str(home), DATABASE_URL: settings.admin_address().url})
-        yield settings
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
-        embedded_postgres.stop(home)
-        shutil.rmtree(folder)

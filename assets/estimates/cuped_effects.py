@@ -48,13 +48,14 @@ from resources.postgres import PostgresResource
 )
 def cuped_effects(context: dg.AssetExecutionContext, postgres: PostgresResource) -> dg.MaterializeResult:
     experiment = declared.experiment(postgres, context.partition_key)
-    frame = effect_frame(_rows(postgres, context.partition_key, experiment))
+    frame = effect_frame(effects(postgres, context.partition_key, experiment))
     return publish(context, postgres, frame, unit="experiment", metadata=forests(frame, "Adjusted for the past"))
 
 
-def _rows(
+def effects(
     postgres: PostgresResource, partition_key: str, experiment: ExperimentDeclaration
 ) -> Iterator[dict[str, object]]:
+    """The rows of all metrics and variants."""
     column = experiment.cluster_column
     if column is None:
         moments = with_covariates(postgres, partition_key, experiment.covariates)

@@ -1,4 +1,4 @@
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 
 import dagster as dg
@@ -50,9 +50,10 @@ def daily_looks(context: dg.AssetExecutionContext, postgres: PostgresResource) -
     # Of a table everything is there at once, and the sums of days know neither clusters nor windows of a switchback.
     has_days = experiment.source is None and experiment.cluster_column is None
     has_days = has_days and experiment.randomization.by != "switchback"
-    rows = (
-        _rows(experiment, by_day(postgres, context.partition_key), _is_over(experiment, postgres)) if has_days else ()
-    )
+    rows: Iterable[dict[str, object]] = ()
+    if has_days:
+        is_over = _is_over(experiment, postgres)
+        rows = looks(experiment, by_day(postgres, context.partition_key), is_over=is_over)
     frame = pl.DataFrame(list(rows), schema=LOOK_SCHEMA)
     return publish(context, postgres, frame, unit="experiment", metadata=over_time(frame))
 
@@ -63,24 +64,25 @@ def _is_over(experiment: ExperimentDeclaration, postgres: PostgresResource) -> b
     return experiment.end is not None and known_at is not None and known_at.date() > experiment.end
 
 
-def _rows(
-    experiment: ExperimentDeclaration, by_metric: Mapping[str, Days], is_over: bool
+def looks(
+    experiment: ExperimentDeclaration, by_metric: Mapping[str, Days], *, is_over: bool
 ) -> Iterator[dict[str, object]]:
+    """The rows of all metrics and variants; is_over: the declared end has passed."""
     plan = look_plan(experiment)
     for metric in (metric.key for metric in experiment.metrics if metric.key in by_metric):
         days = by_metric[metric]
         dates = list(days)
         units = [sum(arm.units for arm in days[day].values()) for day in dates]
-        looks = list(plan.looks_at(units))
+        positions = list(plan.looks_at(units))
         is_final = is_over and plan.interval == "group_sequential" and units[-1] < plan.planned_units
-        if is_final and looks[-1:] != [len(dates) - 1]:
-            looks.append(len(dates) - 1)
-        fractions = plan.fractions([sum(arm.moments.n for arm in days[dates[each]].values()) for each in looks])
-        for place, position in enumerate(looks):
+        if is_final and positions[-1:] != [len(dates) - 1]:
+            positions.append(len(dates) - 1)
+        fractions = plan.fractions([sum(arm.moments.n for arm in days[dates[each]].values()) for each in positions])
+        for place, position in enumerate(positions):
             if fractions[place] is None and plan.interval == "group_sequential":
                 continue
             so_far = [each for each in fractions[: place + 1] if each is not None]
-            final = is_final and place == len(looks) - 1
+            final = is_final and place == len(positions) - 1
             for variant in (name for name, _ in experiment.ordered_variants if name != experiment.control):
                 arms = days[dates[position]]
                 method, effect = _compared(arms.get(variant), arms.get(experiment.control), plan.alpha)

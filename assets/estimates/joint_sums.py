@@ -68,9 +68,12 @@ _KNOWN_OF_UNITS = """
     LEFT JOIN (
         SELECT unit_id{pivot} FROM {covariates}
         WHERE tenant_id = %(tenant)s AND experiment = %(experiment)s AND covariate = ANY(%(kept)s)
-        GROUP BY unit_id
+        {one_row_a_unit}
     ) AS k USING (unit_id)
 """
+_OF_SEVERAL = ", max(value_number::numeric) FILTER (WHERE covariate = %(covariate_{place})s) AS x{place}"
+# With an offset the server reads a number once a unit, and not once a product.
+_OF_ONE = ", value_number::numeric AS x0"
 
 _OF_A_CLUSTER = """
     INNER JOIN {covariates} AS g
@@ -132,15 +135,14 @@ def rows_with_covariates(
         variables[called] = f"coalesce(k.x{place}, {mean}::numeric)"
         if is_lacking:
             variables[_MISSING.format(called)] = f"(k.x{place} IS NULL)::integer::numeric"
-    pivot = "".join(
-        f", max(value_number::numeric) FILTER (WHERE covariate = %(covariate_{place})s) AS x{place}"
-        for place in range(len(kept))
-    )
+    is_one = len(kept) == 1
+    pivot = _OF_ONE if is_one else "".join(_OF_SEVERAL.format(place=place) for place in range(len(kept)))
+    rest = "OFFSET 0" if is_one else "GROUP BY unit_id"
     columns = "".join(f", {expression} AS v{place}" for place, expression in enumerate(variables.values()))
     rows = _WITH_COVARIATES.format(
         **tables,
         columns=columns + (", g.value_text AS cluster" if cluster else ""),
-        known=_KNOWN_OF_UNITS.format(**tables, pivot=pivot) if kept else "",
+        known=_KNOWN_OF_UNITS.format(**tables, pivot=pivot, one_row_a_unit=rest) if kept else "",
         clusters=_OF_A_CLUSTER.format(**tables) if cluster else "",
     )
     named |= {"kept": kept} | {f"covariate_{place}": name for place, name in enumerate(kept)} | more
