@@ -9,7 +9,10 @@
 with
 
 cells as (
-    {{ cells_of_days('null::text') }}
+    select
+        days.*,
+        null::text as segment
+    from {{ ref('unit_metric_days') }} as days
     where
         {{ in_partition('days.experiment', 'days.tenant_id') }}
         and {{ is_of_changed_day('daily_statistics', 'days') }}

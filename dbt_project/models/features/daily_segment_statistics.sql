@@ -28,7 +28,10 @@ levels as (
 ),
 
 cells as (
-    {{ cells_of_days('levels.segment') }}
+    select
+        days.*,
+        levels.segment
+    from {{ ref('unit_metric_days') }} as days
     inner join levels
         on
             days.tenant_id = levels.tenant_id
