@@ -55,6 +55,26 @@ _BY_SEGMENT = """
     GROUP BY metric, segment, variant, n, mean_y ORDER BY metric, segment, variant
 """
 
+# The levels of all segments together are a stratum; a level that is not known is one of its own.
+_BY_STRATUM = """
+    WITH strata AS (
+        SELECT unit_id,
+            string_agg(covariate || '=' || coalesce(value_text, '(unknown)'), ', ' ORDER BY covariate) AS stratum
+        FROM {covariates}
+        WHERE tenant_id = %(tenant)s AND experiment = %(experiment)s AND covariate = ANY(%(segments)s)
+        GROUP BY unit_id
+    ),
+    sums AS (
+        SELECT v.metric, v.variant, s.stratum, count(*)::numeric AS n, sum(v.value) AS y, sum(v.value * v.value) AS yy
+        FROM {values} AS v
+        INNER JOIN strata AS s USING (unit_id)
+        WHERE v.tenant_id = %(tenant)s AND v.experiment = %(experiment)s AND v.value IS NOT NULL
+        GROUP BY v.metric, v.variant, s.stratum
+    )
+    SELECT metric, variant, stratum, n::bigint, (y / n)::float8, ((n * yy - y * y) / n)::float8
+    FROM sums ORDER BY metric, variant, stratum
+"""
+
 
 def by_everybody(postgres: PostgresResource, partition_key: str) -> ByArm:
     """The sufficient statistics that dbt keeps."""
@@ -79,6 +99,25 @@ def by_segment(postgres: PostgresResource, partition_key: str, segments: Sequenc
     )
     rows = client.fetch_all(query, (*split(partition_key), list(segments)))
     return {(metric, segment, variant): Moments(n, mean, m2) for metric, segment, variant, n, mean, m2 in rows}
+
+
+def by_stratum(
+    postgres: PostgresResource, partition_key: str, segments: Sequence[str]
+) -> dict[tuple[str, str], dict[str, Moments]]:
+    """By metric and variant, the moments of every combination of the segments' levels that occurs."""
+    if not segments:
+        return {}
+    client, (tenant, experiment) = postgres.client(), split(partition_key)
+    query = _BY_STRATUM.format(
+        values=client.table("experiments.unit_metric_values"), covariates=client.table("features.unit_covariates")
+    )
+    found: dict[tuple[str, str], dict[str, Moments]] = {}
+    with client.transaction(read_only=True) as transaction:
+        transaction.join_in_bulk()
+        named = {"tenant": tenant, "experiment": experiment, "segments": list(segments)}
+        for metric, variant, stratum, *numbers in transaction.fetch_all(query, named):
+            found.setdefault((metric, variant), {})[stratum] = Moments(*numbers)
+    return found
 
 
 def rows_with_score(transaction: PostgresTransaction, partition_key: str, cluster: str) -> UnitRows:

@@ -26,6 +26,7 @@ PYTHON_TABLES = {
     "estimates.difference_in_means": "experiment",
     "estimates.adjusted_effects": "experiment",
     "estimates.segment_effects": "experiment",
+    "estimates.post_stratified_effects": "experiment",
     "estimates.daily_looks": "experiment",
     "estimates.headline_effects": "experiment",
     "estimates.contrast_effects": "experiment",

@@ -25,6 +25,9 @@ estimates as (
     select * from {{ source('estimates', 'adjusted_effects') }}
     where {{ in_partition('experiment') }}
     union all
+    select * from {{ source('estimates', 'post_stratified_effects') }}
+    where {{ in_partition('experiment') }}
+    union all
     select * from {{ source('estimates', 'cuped_effects') }}
     where {{ in_partition('experiment') }}
     union all
