@@ -37,8 +37,9 @@ def _ingest(report: Callable[[str], object]) -> Sequence[Figure]:
 
 def _analysis(report: Callable[[str], object]) -> Sequence[Figure]:
     from benchmarks.analysis import analysis
+    from benchmarks.large_experiment import large_experiment
 
-    return analysis(report)
+    return [*analysis(report), *large_experiment(report)]
 
 
 BENCHMARKS: Mapping[str, Callable[[Callable[[str], object]], Sequence[Figure]]] = {

@@ -71,6 +71,10 @@ _OF_DAYS_BY_HAND = """
     FROM experiments.unit_metric_days WHERE tenant_id = 'bench' AND experiment = 'large'
     GROUP BY metric, variant, day
 """
+_OF_DAYS_BY_US = """
+    SELECT metric, variant, day, units, n, sum_y, sum_yy, sum_x, sum_xx, sum_xy, n_with_past
+    FROM experiments.daily_statistics WHERE tenant_id = 'bench' AND experiment = 'large'
+"""
 _OF_COVARIATES_BY_HAND = """
     SELECT metric, variant, count(*), {sums}
     FROM experiments.unit_metric_values AS v
@@ -99,6 +103,7 @@ def large_experiment(report: Report, units: int = UNITS) -> list[Figure]:
             in_floats = _by_hand(admin, exact=False)
             by_hand = _by_hand(admin, exact=True)
             ours = _ours(PostgresResource())
+            _are_the_same(admin)
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         in_duckdb = _in_duckdb(settings.home, units)
     measured = {"by hand": by_hand, "ours": ours, "by hand, in float8": in_floats, **in_duckdb}
@@ -181,12 +186,25 @@ def _fill(admin: Any, units: int) -> None:
         admin.execute(f"VACUUM (FREEZE, ANALYZE) {table}")
 
 
+def _sums_of_days(y: str, x: str) -> str:
+    sums = f"sum({y}), sum({y} * {y}), sum({x}), sum({x} * {x}), sum({x} * {y}), count(pre_value)"
+    return _OF_DAYS_BY_HAND.format(sums=sums)
+
+
+def _are_the_same(admin: Any) -> None:
+    """RuntimeError unless our sums are those of the query that was written by hand, to the last digit."""
+    by_hand, ours = (
+        sorted(admin.execute(query).fetchall()) for query in (_sums_of_days("value", "pre_value"), _OF_DAYS_BY_US)
+    )
+    if by_hand != ours:
+        raise RuntimeError("the sums differ from those of the query that was written by hand")
+
+
 def _by_hand(admin: Any, *, exact: bool) -> dict[str, float]:
     y, x = ("value", "pre_value") if exact else ("value::float8", "pre_value::float8")
-    of_days = f"sum({y}), sum({y} * {y}), sum({x}), sum({x} * {x}), sum({x} * {y}), count(pre_value)"
     pairs = f"sum({y}), sum({y} * {y}), sum({x}), sum({x} * {x}), sum({x} * {y}), sum(age), sum(age * age)"
     queries = {
-        "days": _OF_DAYS_BY_HAND.format(sums=of_days),
+        "days": _sums_of_days(y, x),
         "covariate": _OF_COVARIATES_BY_HAND.format(
             sums=f"{pairs}, sum(age * {y}), sum(age * {x})", cast="::numeric" if exact else ""
         ),
