@@ -1,35 +1,5 @@
 {{ config(partition_key='experiment', indexes=[{'columns': ['tenant_id', 'experiment']}]) }}
 
-with
-
-declared as (
-    select
-        experiments.tenant_id,
-        experiments.key as experiment,
-        segment.name as segment
-    from {{ source('registry', 'experiments') }} as experiments
-    cross join lateral jsonb_array_elements_text(coalesce(experiments.declaration -> 'segments', '[]')) as segment (name)
-    where {{ in_partition('experiments.key', 'experiments.tenant_id') }}
-),
-
-levels as (
-    select
-        covariates.tenant_id,
-        covariates.experiment,
-        covariates.unit_id,
-        covariates.covariate as segment,
-        covariates.value_text as level
-    from {{ ref('unit_covariates') }} as covariates
-    inner join declared
-        on
-            covariates.tenant_id = declared.tenant_id
-            and covariates.experiment = declared.experiment
-            and covariates.covariate = declared.segment
-    where
-        covariates.value_text is not null
-        and {{ in_partition('covariates.experiment', 'covariates.tenant_id') }}
-)
-
 select
     units.tenant_id,
     units.experiment,
@@ -39,7 +9,7 @@ select
     units.variant,
     count(*) as units
 from {{ ref('first_exposures') }} as units
-inner join levels
+inner join {{ ref('segment_levels') }} as levels
     on
         units.tenant_id = levels.tenant_id
         and units.experiment = levels.experiment

@@ -5,14 +5,6 @@ with
 metrics as (
     select * from {{ source('experiments', 'metric_definitions') }}
     where {{ in_partition('experiment') }}
-),
-
-closed_gates as (
-    select distinct
-        tenant_id,
-        experiment
-    from {{ ref('gates') }}
-    where blocking and not passed and {{ in_partition('experiment') }}
 )
 
 -- Behind a closed gate no day is shown: with its counts, a day's effect could be worked out from the days around it.
@@ -48,7 +40,7 @@ inner join metrics
         looks.tenant_id = metrics.tenant_id
         and looks.experiment = metrics.experiment
         and looks.metric = metrics.metric
-left join closed_gates
+left join {{ ref('closed_gates') }} as closed_gates
     on
         looks.tenant_id = closed_gates.tenant_id
         and looks.experiment = closed_gates.experiment

@@ -12,16 +12,6 @@ variants as (
     where {{ in_partition('experiment') }}
 ),
 
-segments as (
-    select
-        experiments.tenant_id,
-        experiments.key as experiment,
-        segment.name as segment
-    from {{ source('registry', 'experiments') }} as experiments
-    cross join lateral jsonb_array_elements_text(coalesce(experiments.declaration -> 'segments', '[]')) as segment (name)
-    where {{ in_partition('experiments.key', 'experiments.tenant_id') }}
-),
-
 -- What is declared now: tests of what is no longer declared are not served.
 declared as (
     select
@@ -34,7 +24,7 @@ declared as (
         treated.variant,
         controls.variant as control
     from metrics
-    inner join segments
+    inner join {{ ref('declared_segments') }} as segments
         on
             metrics.tenant_id = segments.tenant_id
             and metrics.experiment = segments.experiment
@@ -48,17 +38,6 @@ declared as (
             metrics.tenant_id = controls.tenant_id
             and metrics.experiment = controls.experiment
             and controls.is_control
-),
-
-closed_gates as (
-    select
-        tenant_id,
-        experiment,
-        jsonb_agg(check_name || ': ' || detail order by check_name) as reasons,
-        min(provenance_id) as provenance_id
-    from {{ ref('gates') }}
-    where blocking and not passed and {{ in_partition('experiment') }}
-    group by tenant_id, experiment
 ),
 
 tests as (
@@ -79,7 +58,7 @@ shown as (
             and tests.metric = declared.metric
             and tests.segment = declared.segment
             and tests.variant = declared.variant
-    left join closed_gates
+    left join {{ ref('closed_gates') }} as closed_gates
         on
             tests.tenant_id = closed_gates.tenant_id
             and tests.experiment = closed_gates.experiment
@@ -93,7 +72,7 @@ withheld as (
         closed_gates.reasons,
         closed_gates.provenance_id
     from declared
-    inner join closed_gates
+    inner join {{ ref('closed_gates') }} as closed_gates
         on
             declared.tenant_id = closed_gates.tenant_id
             and declared.experiment = closed_gates.experiment

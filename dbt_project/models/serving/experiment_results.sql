@@ -7,17 +7,6 @@ metrics as (
     where {{ in_partition('experiment') }}
 ),
 
-closed_gates as (
-    select
-        tenant_id,
-        experiment,
-        jsonb_agg(check_name || ': ' || detail order by check_name) as reasons,
-        min(provenance_id) as provenance_id
-    from {{ ref('gates') }}
-    where blocking and not passed and {{ in_partition('experiment') }}
-    group by tenant_id, experiment
-),
-
 estimates as (
     select * from {{ source('estimates', 'difference_in_means') }}
     where {{ in_partition('experiment') }}
@@ -109,7 +98,7 @@ shown as (
             compared.tenant_id = metrics.tenant_id
             and compared.experiment = metrics.experiment
             and compared.metric = metrics.metric
-    left join closed_gates
+    left join {{ ref('closed_gates') }} as closed_gates
         on
             compared.tenant_id = closed_gates.tenant_id
             and compared.experiment = closed_gates.experiment
@@ -141,7 +130,7 @@ withheld as (
         closed_gates.reasons,
         closed_gates.provenance_id
     from metrics
-    inner join closed_gates
+    inner join {{ ref('closed_gates') }} as closed_gates
         on
             metrics.tenant_id = closed_gates.tenant_id
             and metrics.experiment = closed_gates.experiment
