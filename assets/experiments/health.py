@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -8,11 +9,12 @@ from assets.experiments.enrolled import enrolment, known_at, weights_in_force
 from assets.experiments.gates_in_time import gates_in_time
 from assets.experiments.srm_trail import srm_trail
 from assets.gates import check_results, gate_frame, gate_table
-from assets.pictures import picture
+from assets.pictures import drawing
 from assets.publication import publish
-from causeway.plots.arm_balance import arm_balance_plot
+from causeway.plots.arm_shares import ArmShare, arm_shares
 from causeway.statistics.gates import Enrolment, TrialCounts, trial_gates
 from causeway.statistics.gates.diagnosis import diagnosed
+from causeway.statistics.gates.gate import declared_as_warnings
 from resources.postgres import PostgresResource
 
 KEY = dg.AssetKey(["experiments", "health"])
@@ -80,6 +82,7 @@ def health(context: dg.AssetExecutionContext, postgres: PostgresResource) -> dg.
         gates += gates_in_time(postgres, context.partition_key, experiment, enrolled, known or datetime.now(UTC))
     if experiment.aa:
         gates.append(a_a(postgres, context.partition_key, experiment))
+    gates = declared_as_warnings(gates, experiment.warn_only)
     return publish(
         context,
         postgres,
@@ -87,17 +90,18 @@ def health(context: dg.AssetExecutionContext, postgres: PostgresResource) -> dg.
         unit="experiment",
         metadata={
             "gates": dg.MetadataValue.md(gate_table(gates)),
-            "arms": picture(
-                arm_balance_plot(
-                    counts.units,
-                    counts.weights,
-                    title=f"Units of {context.partition_key} against the declared weights",
-                    p_value=gates[0].p_value,
-                )
-            ),
+            "arms": drawing(arm_shares(list(_shares(counts)), is_mismatch=not gates[0].passed)),
         },
         check_results=list(check_results(KEY, CHECKS, gates)),
     )
+
+
+def _shares(counts: TrialCounts) -> Iterator[ArmShare]:
+    total, weights = sum(counts.units.values()), sum(counts.weights.values())
+    for variant, weight in counts.weights.items():
+        units, expected = counts.units.get(variant, 0), weight / weights
+        share = units / total if total else None
+        yield ArmShare(variant, f"{units:,} units, {100 * expected:.3g} % declared", share, expected)
 
 
 def trial_counts(postgres: PostgresResource, partition_key: str, enrolled: Enrolment | None) -> TrialCounts:

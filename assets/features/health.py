@@ -7,7 +7,7 @@ from assets.publication import publish
 from causeway.declarations.analysis import PLANNED_UNITS
 from causeway.declarations.experiment import ExperimentDeclaration
 from causeway.statistics.gates import Gate, srm_segment_gates
-from causeway.statistics.gates.gate import as_a_hint
+from causeway.statistics.gates.gate import as_a_hint, declared_as_warnings
 from causeway.statistics.gates.pre_exposure_imbalance import Characteristic, pre_exposure_imbalance_gates
 from causeway.statistics.moments import Moments
 from resources.postgres import PostgresResource
@@ -49,6 +49,7 @@ def health(context: dg.AssetExecutionContext, postgres: PostgresResource) -> dg.
     ]
     if experiment.cluster_column is not None or experiment.randomization.by != "unit":
         gates = [as_a_hint(gate) for gate in gates]
+    gates = declared_as_warnings(gates, experiment.warn_only)
     return publish(
         context,
         postgres,

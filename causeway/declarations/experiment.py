@@ -51,6 +51,17 @@ Rollback = Literal["warn", "engage_kill_switch"]
 
 Hasher = Literal["growthbook_v1", "growthbook_v2", "eppo", "eppo_legacy", "unleash", "posthog", "planout"]
 
+GateName = Literal[
+    "srm",
+    "crossover",
+    "unlisted_variant",
+    "duplicate_unit",
+    "missing_outcome",
+    "missing_events",
+    "pre_exposure_imbalance",
+    "a_a",
+]
+
 Weight = Annotated[Number, Field(ge=0, le=1e9)]
 
 
@@ -113,6 +124,9 @@ class ExperimentDeclaration(Declaration):
     covariates: tuple[Text, ...] = Field(default=(), description="what is known of a unit before it is assigned")
     aa: bool = Field(
         default=False, strict=True, description="true: all variants are the same, and any difference is a fault"
+    )
+    warn_only: tuple[GateName, ...] = Field(
+        default=(), description="gates that may fail without the results being withheld, such as pre_exposure_imbalance"
     )
     segments: tuple[Text, ...] = Field(default=(), description="categorical columns to report by")
     cluster: Text | None = Field(
@@ -336,6 +350,12 @@ class ExperimentDeclaration(Declaration):
         if "variants" in info.data:
             reject(problems_of_contrasts(analysis.contrasts, info.data["variants"]))
         return analysis
+
+    @field_validator("warn_only")
+    @classmethod
+    def _gates_are_distinct(cls, names: tuple[GateName, ...]) -> tuple[GateName, ...]:
+        reject(problems_of_names("warn_only", names))
+        return names
 
     @field_validator("order")
     @classmethod

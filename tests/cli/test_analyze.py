@@ -94,7 +94,7 @@ def test_the_answer_has_the_documented_shape(answer: dict[str, Any]) -> None:
     assert answer["health"]["srm"]["p_value"] == pytest.approx(1)
     assert all(set(row) >= RESULT for row in answer["results"])
     methods = {row["method"] for row in answer["results"] if row["segment"] is None}
-    assert methods == {"difference_in_means", "cuped", "adjusted"}
+    assert methods == {"difference_in_means", "cuped", "adjusted", "post_stratified"}
     assert {row["segment"] for row in answer["results"]} == {None, "channel=web", "channel=phone"}
     assert {(row["variant"], row["control"]) for row in answer["results"]} == {("mens", "none"), ("womens", "none")}
     assert {row["status"] for row in answer["results"]} == {"ok"}

@@ -6,6 +6,7 @@ warning. `detail` is for a person: what was seen, where, and what to do.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,6 +35,19 @@ def percent(share: float | None) -> str:
 def as_a_hint(gate: Gate) -> Gate:
     """Of units that were not dealt a variant each by itself: never blocking, for they are alike within a cluster."""
     said = "" if gate.passed else " Units that were dealt a variant together are alike, so this is no more than a hint."
+    return replace(gate, blocking=False, detail=gate.detail + said)
+
+
+def declared_as_warnings(gates: Iterable[Gate], names: Collection[str]) -> list[Gate]:
+    """The gates, of which those with one of these names withhold nothing; what they say of it stays on record.
+
+    A gate of a metric, a covariate or a segment ("<name>:<of what>") goes by its first name.
+    """
+    return [_as_declared(gate) if gate.check_name.partition(":")[0] in names else gate for gate in gates]
+
+
+def _as_declared(gate: Gate) -> Gate:
+    said = "" if gate.passed else " The declaration says that this is a warning alone."
     return replace(gate, blocking=False, detail=gate.detail + said)
 
 

@@ -12,7 +12,6 @@ import pytest
 from matplotlib.axes import Axes
 
 from causeway.design.duration import ReachableEffect
-from causeway.plots.arm_balance import arm_balance_plot
 from causeway.plots.calibration import calibration_plot
 from causeway.plots.canvas import new_figure, shorten, with_decimals
 from causeway.plots.events_over_time import events_over_time_plot
@@ -29,8 +28,6 @@ UNKNOWN = ReachableEffect(1, None, None, None, None)
 FALLING = [UNKNOWN, *(ReachableEffect(d, 100.0 * d, d**-0.5, (d + 1) ** -0.5, None) for d in range(2, 29))]
 
 PICTURES: dict[str, Callable[[], bytes]] = {
-    "arm balance": lambda: arm_balance_plot({"a": 10, "stray": 3}, {"a": 1, "b": 1}, **T, p_value=1e-9),
-    "arm balance of nobody": lambda: arm_balance_plot({}, {"a": 1, "b": 0}, **T),
     "calibration": lambda: calibration_plot(calibration_bins(SCORES, SCORES), **AXIS),
     "calibration of nobody": lambda: calibration_plot((), **AXIS),
     "calibration of one": lambda: calibration_plot(calibration_bins(np.ones(1), np.ones(1)), **AXIS),
@@ -65,7 +62,7 @@ def test_a_picture_is_a_png_at_most_900_pixels_wide(name: str) -> None:
 
 
 def test_the_same_numbers_give_the_same_bytes() -> None:
-    assert PICTURES["arm balance"]() == PICTURES["arm balance"]()
+    assert PICTURES["calibration"]() == PICTURES["calibration"]()
 
 
 def test_no_picture_leaves_anything_behind_in_pyplot() -> None:
