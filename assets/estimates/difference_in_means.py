@@ -11,8 +11,8 @@ from assets.estimates.event_quantiles import of_events
 from assets.estimates.joint_sums import DENOMINATOR, OUTCOME, JointByArm, of_ratios
 from assets.estimates.moments import ByArm, by_everybody, by_segment
 from assets.estimates.pictures import forests
-from assets.estimates.switchbacks import refused
 from assets.publication import publish
+from assets.switchback_effects import effects_of_windows
 from causeway.declarations.experiment import ExperimentDeclaration
 from causeway.declarations.metric import Metric
 from causeway.statistics.difference_in_means import difference_in_means as estimate
@@ -43,6 +43,7 @@ class Sums:
         ["experiments", "unit_metric_values"],
         ["experiments", "event_values"],
         ["experiments", "metric_definitions"],
+        ["experiments", "switchback_cells"],
         ["features", "unit_covariates"],
         ["experiments", "health"],
         ["features", "health"],
@@ -53,29 +54,42 @@ class Sums:
     kinds={"python", "postgres"},
     owners=["team:experimentation"],
     tags={"causeway/partitions": "experiments"},
-    code_version="3",
+    code_version="4",
     description=(
         "Every variant against control, unadjusted: means, ratios of sums, quantiles and times,"
-        " for everybody and for every level of the declared segments, with the interval of the declared clusters."
+        " for everybody and for every level of the declared segments, with the interval of the declared clusters; of a"
+        " switchback the windows of time against each other."
         " One row per tenant, experiment, metric, segment and variant."
     ),
 )
 def difference_in_means(context: dg.AssetExecutionContext, postgres: PostgresResource) -> dg.MaterializeResult:
     experiment = declared.experiment(postgres, context.partition_key)
-    moments = {
-        **by_everybody(postgres, context.partition_key),
-        **by_segment(postgres, context.partition_key, experiment.segments),
-    }
-    column = experiment.cluster_column
-    sums = Sums(
-        moments,
-        of_ratios(postgres, context.partition_key, experiment.segments) if column is None else {},
-        of_units(postgres, context.partition_key, column),
-        of_events(postgres, context.partition_key, experiment),
-        None if column is None else of_means_and_ratios(postgres, context.partition_key, experiment, column),
-    )
-    frame = effect_frame(_rows(experiment, sums))
+    if experiment.randomization.by == "switchback":
+        rows = _rows_of_windows(experiment, effects_of_windows(postgres, context.partition_key, experiment))
+    else:
+        rows = _rows(experiment, _sums(postgres, context.partition_key, experiment))
+    frame = effect_frame(rows)
     return publish(context, postgres, frame, unit="experiment", metadata=forests(frame, "Difference in means"))
+
+
+def _sums(postgres: PostgresResource, partition_key: str, experiment: ExperimentDeclaration) -> Sums:
+    column = experiment.cluster_column
+    return Sums(
+        {**by_everybody(postgres, partition_key), **by_segment(postgres, partition_key, experiment.segments)},
+        of_ratios(postgres, partition_key, experiment.segments) if column is None else {},
+        of_units(postgres, partition_key, column),
+        of_events(postgres, partition_key, experiment),
+        None if column is None else of_means_and_ratios(postgres, partition_key, experiment, column),
+    )
+
+
+def _rows_of_windows(
+    experiment: ExperimentDeclaration, effects: Mapping[tuple[str, str], Effect]
+) -> Iterator[dict[str, object]]:
+    for (metric, variant), effect in effects.items():
+        yield effect_row(
+            effect, metric=metric, variant=variant, control=experiment.control, method="difference_in_means"
+        )
 
 
 def _rows(experiment: ExperimentDeclaration, sums: Sums) -> Iterator[dict[str, object]]:
@@ -96,9 +110,6 @@ def _rows(experiment: ExperimentDeclaration, sums: Sums) -> Iterator[dict[str, o
 
 
 def _effect(metric: Metric, sums: Sums, segment: str | None, variant: str, experiment: ExperimentDeclaration) -> Effect:
-    no_effect = refused(experiment)
-    if no_effect is not None:
-        return no_effect
     alpha = experiment.decision.alpha
     treated, control = (metric.key, segment, variant), (metric.key, segment, experiment.control)
     if sums.clustered is not None and (metric.is_mean or metric.type == "ratio"):

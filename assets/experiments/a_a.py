@@ -1,8 +1,10 @@
 """The check of an experiment whose variants are the same."""
 
 from assets.partitions import split
+from assets.switchback_effects import effects_of_windows
 from causeway.declarations.analysis import PLANNED_UNITS
 from causeway.declarations.experiment import ExperimentDeclaration
+from causeway.declarations.metric import Metric
 from causeway.statistics.difference_in_means import difference_in_means
 from causeway.statistics.effect import Effect
 from causeway.statistics.gates import Gate
@@ -15,7 +17,31 @@ from resources.postgres import PostgresResource
 
 
 def a_a(postgres: PostgresResource, partition_key: str, experiment: ExperimentDeclaration) -> Gate:
-    """Effects of the primary and secondary metrics, from the sums that the estimates are made of."""
+    """Effects of the primary and secondary metrics, from the sums or windows that the estimates are made of."""
+    tested = {metric.key: metric.is_mean or metric.type == "ratio" for metric in _judged(experiment)}
+    if experiment.randomization.by == "switchback":
+        of_windows = effects_of_windows(postgres, partition_key, experiment)
+        effects = {pair: effect for pair, effect in of_windows.items() if tested.get(pair[0])}
+    else:
+        effects = _effects_of_units(postgres, partition_key, experiment)
+    planned = experiment.analysis.sequential.planned_units or PLANNED_UNITS
+    gate = a_a_gate(
+        effects,
+        alpha=experiment.decision.alpha,
+        planned_n=None if experiment.source is not None else float(planned),
+        not_tested=sum(not is_tested for is_tested in tested.values()),
+    )
+    together = experiment.cluster_column is not None or experiment.randomization.by == "cluster"
+    return as_a_hint(gate) if together else gate
+
+
+def _judged(experiment: ExperimentDeclaration) -> list[Metric]:
+    return [metric for metric in experiment.metrics if metric.role != "guardrail"]
+
+
+def _effects_of_units(
+    postgres: PostgresResource, partition_key: str, experiment: ExperimentDeclaration
+) -> dict[tuple[str, str], Effect]:
     client = postgres.client()
     arms: dict[tuple[str, str], Moments] = {}
     for metric, variant, n, mean, m2 in client.fetch_all(
@@ -35,13 +61,8 @@ def a_a(postgres: PostgresResource, partition_key: str, experiment: ExperimentDe
     ):
         ratios[metric, variant] = JointMoments(("outcome", "denominator"), n, (y, d), (yy, yd, dd))
     effects: dict[tuple[str, str], Effect] = {}
-    alpha, not_tested = experiment.decision.alpha, 0
-    for metric in experiment.metrics:
-        if metric.role == "guardrail":
-            continue
-        if not (metric.is_mean or metric.type == "ratio"):
-            not_tested += 1
-            continue
+    alpha = experiment.decision.alpha
+    for metric in _judged(experiment):
         for variant in (name for name, _ in experiment.ordered_variants if name != experiment.control):
             treated, control = (metric.key, variant), (metric.key, experiment.control)
             if metric.is_mean:
@@ -51,8 +72,4 @@ def a_a(postgres: PostgresResource, partition_key: str, experiment: ExperimentDe
                 )
             elif treated in ratios and control in ratios:
                 effects[treated] = difference_in_ratios(ratios[treated], ratios[control], alpha=alpha)
-    planned = experiment.analysis.sequential.planned_units or PLANNED_UNITS
-    planned_n = None if experiment.source is not None else float(planned)
-    gate = a_a_gate(effects, alpha=alpha, planned_n=planned_n, not_tested=not_tested)
-    together = experiment.cluster_column is not None or experiment.randomization.by != "unit"
-    return as_a_hint(gate) if together else gate
+    return effects

@@ -29,6 +29,13 @@ _BY_EPOCH = """
     WHERE units.tenant_id = %(tenant)s AND units.experiment = %(experiment)s AND units.is_eligible
     GROUP BY 1, 2, 3, 4
 """
+# In a switchback the units are the windows of clusters, which are dealt anew when they begin.
+_WINDOWS_BY_EPOCH = """
+    SELECT NULL, (window_start AT TIME ZONE 'UTC')::date AS day,
+        width_bucket(window_start, %(since)s::timestamptz[]) AS epoch, variant, count(*)
+    FROM {windows} WHERE tenant_id = %(tenant)s AND experiment = %(experiment)s AND is_eligible
+    GROUP BY 2, 3, 4
+"""
 _OF_LEVELS = """
     INNER JOIN {covariates} AS covariates
         ON covariates.tenant_id = units.tenant_id AND covariates.experiment = units.experiment
@@ -94,9 +101,15 @@ def _shares(weights: dict[str, float], variants: Sequence[str]) -> tuple[float, 
 def enrolment(
     postgres: PostgresResource, partition_key: str, experiment: ExperimentDeclaration, in_force: WeightsInForce
 ) -> Enrolment:
-    """Eligible units by day and variant."""
+    """Eligible units, or windows of a switchback, by day and variant."""
     client = postgres.client()
-    if in_force.since:
+    if in_force.since and experiment.randomization.by == "switchback":
+        tenant, key = split(partition_key)
+        rows = client.fetch_all(
+            _WINDOWS_BY_EPOCH.format(windows=client.table("experiments.switchback_windows")),
+            {"tenant": tenant, "experiment": key, "since": list(in_force.since)},
+        )
+    elif in_force.since:
         rows = _by_epoch(postgres, partition_key, in_force)
     else:
         rows = client.fetch_all(

@@ -11,12 +11,26 @@ from assets.partitions import split
 from causeway.declarations.experiment import ExperimentDeclaration
 from causeway.statistics.gates import Enrolment, Gate
 from causeway.statistics.gates.enrolment import Plan, enrolment_gate
+from causeway.statistics.gates.gate import not_looked_at
 from causeway.statistics.gates.metric_drift import metric_drift_gate
 from causeway.statistics.gates.missing_events import MetricDays, missing_events_gate
 from causeway.statistics.moments import Moments
 from resources.postgres import PostgresResource
 
 _WITH_EVENTS = ("conversion", "count", "sum", "mean", "ratio", "funnel")
+_ACTIVE = """
+    SELECT metric, variant, day, active_units FROM {statistics}
+    WHERE tenant_id = %s AND experiment = %s AND active_units > 0 ORDER BY metric, variant, day
+"""
+_ACTIVE_WINDOWS = """
+    SELECT metric, variant, (window_start AT TIME ZONE 'UTC')::date, count(*) FROM {cells}
+    WHERE tenant_id = %s AND experiment = %s AND events > 0 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+"""
+_WINDOWS = """
+    SELECT (window_start AT TIME ZONE 'UTC')::date, variant, count(*) FROM {windows}
+    WHERE tenant_id = %s AND experiment = %s AND is_eligible AND is_whole GROUP BY 1, 2
+"""
+_NO_COHORTS = "a switchback compares windows of all weeks side by side, and has no units that come in one of them."
 _DRIFTING = ("conversion", "count", "sum", "mean", "retention", "funnel")
 
 
@@ -30,11 +44,11 @@ def gates_in_time(
     """Enrolment, then drift and lost days metric by metric."""
     client, partition = postgres.client(), split(partition_key)
     active: dict[str, dict[date, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
-    for metric, variant, day, units in client.fetch_all(
-        f"SELECT metric, variant, day, active_units FROM {client.table('experiments.daily_statistics')}"
-        " WHERE tenant_id = %s AND experiment = %s AND active_units > 0 ORDER BY metric, variant, day",
-        partition,
-    ):
+    of_windows = experiment.randomization.by == "switchback"
+    query = (_ACTIVE_WINDOWS if of_windows else _ACTIVE).format(
+        statistics=client.table("experiments.daily_statistics"), cells=client.table("experiments.switchback_cells")
+    )
+    for metric, variant, day, units in client.fetch_all(query, partition):
         active[metric][day][variant] = units
     weeks: dict[str, list[tuple[date, Moments]]] = defaultdict(list)
     for metric, week, n, mean, m2 in client.fetch_all(
@@ -46,18 +60,34 @@ def gates_in_time(
     known_on = known.astimezone(UTC).date()
     days, by_day = _every_day(enrolled, [day for of in active.values() for day in of], known_on)
     gates = [enrolment_gate(_plan(experiment), days, by_day.sum(axis=1).tolist(), known_on=known_on)]
-    for metric in experiment.metrics:
+    if of_windows:
+        gates.append(not_looked_at("metric_drift", _NO_COHORTS))
+    for metric in experiment.metrics if not of_windows else ():
         if metric.type in _DRIFTING and metric.window_days is not None:
             gates.append(metric_drift_gate(metric.key, weeks[metric.key]))
     # The last day on which anything was seen may not be over, or not have arrived.
+    windows = _windows(postgres, partition_key, enrolled.variants, days) if of_windows else None
     for metric in experiment.metrics if len(days) > 1 else ():
+        if of_windows and metric.key not in active:
+            continue
         if metric.type in _WITH_EVENTS:
             found = np.array([[active[metric.key][day].get(v, 0) for v in enrolled.variants] for day in days[:-1]])
-            at_risk = _at_risk(by_day, metric.delay_days, metric.window_days)[:-1]
+            opened = windows if windows is not None else _at_risk(by_day, metric.delay_days, metric.window_days)
+            at_risk = opened[:-1]
             gates.append(
                 missing_events_gate(MetricDays(metric.key, enrolled.variants, tuple(days[:-1]), found, at_risk))
             )
     return gates
+
+
+def _windows(
+    postgres: PostgresResource, partition_key: str, variants: Sequence[str], days: Sequence[date]
+) -> NDArray[np.float64]:
+    """Whole windows of a switchback that began on each day, by variant."""
+    client = postgres.client()
+    query = _WINDOWS.format(windows=client.table("experiments.switchback_windows"))
+    found = {(day, variant): n for day, variant, n in client.fetch_all(query, split(partition_key))}
+    return np.array([[float(found.get((day, variant), 0)) for variant in variants] for day in days])
 
 
 def _every_day(enrolled: Enrolment, active: Sequence[date], known_on: date) -> tuple[list[date], NDArray[np.int64]]:

@@ -14,7 +14,7 @@ from assets.publication import publish
 from causeway.plots.arm_shares import ArmShare, arm_shares
 from causeway.statistics.gates import Enrolment, TrialCounts, trial_gates
 from causeway.statistics.gates.diagnosis import diagnosed
-from causeway.statistics.gates.gate import declared_as_warnings
+from causeway.statistics.gates.gate import declared_as_warnings, in_windows
 from resources.postgres import PostgresResource
 
 KEY = dg.AssetKey(["experiments", "health"])
@@ -47,6 +47,8 @@ CHECKS = (
             "sufficient_statistics",
             "daily_statistics",
             "cohort_statistics",
+            "switchback_cells",
+            "switchback_windows",
             "metric_definitions",
         )
     ]
@@ -59,7 +61,7 @@ CHECKS = (
     kinds={"python", "postgres"},
     owners=["team:experimentation"],
     tags={"causeway/partitions": "experiments"},
-    code_version="2",
+    code_version="3",
     description=(
         "What must hold before any number of a trial may be shown: sample ratio at every look, with a diagnosis,"
         " crossovers, undeclared variants, repeated units, missing outcomes and events, enrolment, drift, A/A. A closed"
@@ -71,7 +73,13 @@ def health(context: dg.AssetExecutionContext, postgres: PostgresResource) -> dg.
     known = known_at(postgres)
     in_force = weights_in_force(postgres, context.partition_key, experiment, known)
     enrolled = enrolment(postgres, context.partition_key, experiment, in_force)
-    counts = trial_counts(postgres, context.partition_key, None if experiment.source is not None else enrolled)
+    of_windows = experiment.randomization.by == "switchback" and experiment.source is None
+    counts = trial_counts(
+        postgres,
+        context.partition_key,
+        None if experiment.source is not None else enrolled,
+        outcomes=_OF_CELLS if of_windows else _OF_UNITS,
+    )
     gates = list(trial_gates(counts))
     if not gates[0].passed and counts.total_units:
         trail = srm_trail(
@@ -83,6 +91,9 @@ def health(context: dg.AssetExecutionContext, postgres: PostgresResource) -> dg.
     if experiment.aa:
         gates.append(a_a(postgres, context.partition_key, experiment))
     gates = declared_as_warnings(gates, experiment.warn_only)
+    if of_windows:
+        gates = [in_windows(gate) for gate in gates]
+    counted = "windows" if of_windows else "units"
     return publish(
         context,
         postgres,
@@ -90,22 +101,35 @@ def health(context: dg.AssetExecutionContext, postgres: PostgresResource) -> dg.
         unit="experiment",
         metadata={
             "gates": dg.MetadataValue.md(gate_table(gates)),
-            "arms": drawing(arm_shares(list(_shares(counts)), is_mismatch=not gates[0].passed)),
+            "arms": drawing(arm_shares(list(_shares(counts, counted)), is_mismatch=not gates[0].passed)),
         },
         check_results=list(check_results(KEY, CHECKS, gates)),
     )
 
 
-def _shares(counts: TrialCounts) -> Iterator[ArmShare]:
+def _shares(counts: TrialCounts, counted: str) -> Iterator[ArmShare]:
     total, weights = sum(counts.units.values()), sum(counts.weights.values())
     for variant, weight in counts.weights.items():
         units, expected = counts.units.get(variant, 0), weight / weights
         share = units / total if total else None
-        yield ArmShare(variant, f"{units:,} units, {100 * expected:.3g} % declared", share, expected)
+        yield ArmShare(variant, f"{units:,} {counted}, {100 * expected:.3g} % declared", share, expected)
 
 
-def trial_counts(postgres: PostgresResource, partition_key: str, enrolled: Enrolment | None) -> TrialCounts:
-    """Everything that the gates of who is in the trial look at, counted in SQL."""
+_OF_UNITS = """
+    SELECT metric, variant, n, n_missing, m2 FROM {statistics}
+    WHERE tenant_id = %s AND experiment = %s ORDER BY metric, variant
+"""
+# A window without an event counts as zero; one that divides by zero has no value, and is none that was lost.
+_OF_CELLS = """
+    SELECT metric, variant, count(*), 0, (var_pop(outcome / denominator) * count(*))::float8 FROM {cells}
+    WHERE tenant_id = %s AND experiment = %s AND denominator > 0 GROUP BY metric, variant ORDER BY metric, variant
+"""
+
+
+def trial_counts(
+    postgres: PostgresResource, partition_key: str, enrolled: Enrolment | None, *, outcomes: str = _OF_UNITS
+) -> TrialCounts:
+    """Everything that the gates of who is in the trial look at, counted in SQL. outcomes: the query of the metrics."""
     client, partition = postgres.client(), partitions.split(partition_key)
     variants = client.fetch_all(
         f"SELECT variant, weight FROM {client.table('experiments.experiment_variants')}"
@@ -118,9 +142,11 @@ def trial_counts(postgres: PostgresResource, partition_key: str, enrolled: Enrol
         " WHERE tenant_id = %s AND experiment = %s ORDER BY variant",
         partition,
     )
-    outcomes = client.fetch_all(
-        f"SELECT metric, variant, n, n_missing, m2 FROM {client.table('experiments.sufficient_statistics')}"
-        " WHERE tenant_id = %s AND experiment = %s ORDER BY metric, variant",
+    measured = client.fetch_all(
+        outcomes.format(
+            statistics=client.table("experiments.sufficient_statistics"),
+            cells=client.table("experiments.switchback_cells"),
+        ),
         partition,
     )
     repeated = client.fetch_one(
@@ -129,7 +155,7 @@ def trial_counts(postgres: PostgresResource, partition_key: str, enrolled: Enrol
         partition,
     )
     metrics: dict[str, dict[str, tuple[int, int, float]]] = {}
-    for metric, variant, n, n_missing, m2 in outcomes:
+    for metric, variant, n, n_missing, m2 in measured:
         metrics.setdefault(metric, {})[variant] = (n, n_missing, m2 or 0.0)
     eligible = {variant: count for variant, listed, _, count, _ in logged if listed}
     return TrialCounts(

@@ -23,6 +23,11 @@ _FIRST = """
         GROUP BY kind, unit_id
     ) AS units GROUP BY kind, variant ORDER BY kind, variant
 """
+# A switchback deals windows, and which exposure of one is which says nothing of the others.
+_WINDOWS = """
+    SELECT variant, count(*) FROM {windows} WHERE tenant_id = %s AND experiment = %s AND is_listed
+    GROUP BY variant ORDER BY variant
+"""
 _OVERLAPS = """
     SELECT others.experiment, units.variant, count(DISTINCT units.unit_id)
     FROM {units} AS units
@@ -49,11 +54,16 @@ def srm_trail(
     landed = key if experiment.source is not None and experiment.exposure == "assignment" else None
     variants = enrolment.variants
     of_kind: dict[str, dict[str, tuple[int, int, int]]] = {"assignment": {}, "logged": {}}
-    for kind, variant, units, records, late in client.fetch_all(
-        _FIRST.format(exposures=exposures), (tenant, key, landed, landed)
-    ):
-        if variant in variants:
-            of_kind[kind][variant] = (units, int(records), int(late))
+    if experiment.randomization.by == "switchback":
+        query = _WINDOWS.format(windows=client.table("experiments.switchback_windows"))
+        dealt = {variant: (windows, 0, 0) for variant, windows in client.fetch_all(query, (tenant, key))}
+        of_kind[experiment.exposure] = {variant: dealt[variant] for variant in variants if variant in dealt}
+    else:
+        for kind, variant, units, records, late in client.fetch_all(
+            _FIRST.format(exposures=exposures), (tenant, key, landed, landed)
+        ):
+            if variant in variants:
+                of_kind[kind][variant] = (units, int(records), int(late))
     seen = of_kind[experiment.exposure]
     crossovers = client.fetch_all(
         f"SELECT variant, sum(crossover_units)::bigint FROM {client.table('experiments.enrolment')}"
@@ -74,7 +84,7 @@ def srm_trail(
         is_logged=experiment.exposure == "logged",
         crossovers=dict(crossovers),
         records={variant: seen.get(variant, (0, 0, 0))[1] for variant in variants},
-        repeated={variant: seen[variant][1] - seen[variant][0] for variant in variants if variant in seen},
+        repeated={variant: max(seen[variant][1] - seen[variant][0], 0) for variant in variants if variant in seen},
         late={variant: seen[variant][2] for variant in variants if variant in seen},
         quarantined=_refused(postgres, partition_key, experiment, known),
         enrolment=None if experiment.source is not None else enrolment,

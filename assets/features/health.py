@@ -7,13 +7,14 @@ from assets.publication import publish
 from causeway.declarations.analysis import PLANNED_UNITS
 from causeway.declarations.experiment import ExperimentDeclaration
 from causeway.statistics.gates import Gate, srm_segment_gates
-from causeway.statistics.gates.gate import as_a_hint, declared_as_warnings
+from causeway.statistics.gates.gate import as_a_hint, declared_as_warnings, not_looked_at
 from causeway.statistics.gates.pre_exposure_imbalance import Characteristic, pre_exposure_imbalance_gates
 from causeway.statistics.moments import Moments
 from resources.postgres import PostgresResource
 
 KEY = dg.AssetKey(["features", "health"])
 CHECKS = ("srm", "pre_exposure_imbalance")
+_EVERY_UNIT_IN_TURN = "a switchback deals variants to windows of time, and its units are in every variant in turn."
 
 
 @dg.asset(
@@ -47,6 +48,10 @@ def health(context: dg.AssetExecutionContext, postgres: PostgresResource) -> dg.
         *_by_segment(postgres, context.partition_key, experiment),
         *_imbalance(postgres, context.partition_key, experiment),
     ]
+    if experiment.randomization.by == "switchback" and experiment.source is None:
+        names = [f"srm:{segment}" for segment in experiment.segments]
+        names += [f"pre_exposure_imbalance:{covariate}" for covariate in experiment.covariates]
+        gates += [not_looked_at(name, _EVERY_UNIT_IN_TURN) for name in names]
     if experiment.cluster_column is not None or experiment.randomization.by != "unit":
         gates = [as_a_hint(gate) for gate in gates]
     gates = declared_as_warnings(gates, experiment.warn_only)

@@ -63,6 +63,12 @@ class Randomization(DeclaredPart):
     )
     window: Length | None = Field(default=None, description="how long a switchback keeps a variant, such as 4h")
     origin: Instant = Field(default=EPOCH, description="when the first window of a switchback begins")
+    washout: Length | None = Field(
+        default=None, description="time at the beginning of each window whose events do not count, such as 15m"
+    )
+    carryover: Annotated[WholeNumber, Field(ge=0, le=100)] = Field(
+        default=0, description="for how many windows a variant is still felt after its own"
+    )
 
     @property
     def hashed_attribute(self) -> str:
@@ -85,8 +91,14 @@ class Randomization(DeclaredPart):
             problems.append(((), "a switchback needs window, such as 4h"))
         if self.by != "switchback" and self.window is not None:
             problems.append((("window",), "only a switchback has windows; say by: switchback"))
-        if self.by != "switchback" and self.origin != EPOCH:
-            problems.append((("origin",), "only a switchback has windows; say by: switchback"))
+        if self.by != "switchback":
+            problems += [
+                ((name,), "only a switchback has windows; say by: switchback")
+                for name in ("origin", "washout", "carryover")
+                if getattr(self, name) != type(self).model_fields[name].default
+            ]
+        if self.window is not None and self.washout is not None and length_of(self.washout) >= length_of(self.window):
+            problems.append((("washout",), f"must be shorter than the window, {self.window}"))
         reject(problems, OF_A_MODEL)
         return self
 

@@ -6,6 +6,7 @@ warning. `detail` is for a person: what was seen, where, and what to do.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -49,6 +50,24 @@ def declared_as_warnings(gates: Iterable[Gate], names: Collection[str]) -> list[
 def _as_declared(gate: Gate) -> Gate:
     said = "" if gate.passed else " The declaration says that this is a warning alone."
     return replace(gate, blocking=False, detail=gate.detail + said)
+
+
+def in_windows(gate: Gate) -> Gate:
+    """Of a switchback, whose gates count windows of clusters wherever others count units: says so in its sentence.
+
+    >>> in_windows(Gate("crossover", True, False, None, {}, {}, "0 of 60 units were in more than one variant")).detail
+    '0 of 60 windows were in more than one variant'
+    """
+    return replace(gate, detail=re.sub(r"\b([Uu])nit(s?)\b", _window, gate.detail))
+
+
+def _window(unit: re.Match[str]) -> str:
+    return ("W" if unit[1] == "U" else "w") + "indow" + unit[2]
+
+
+def not_looked_at(check_name: str, reason: str) -> Gate:
+    """An open gate that says why there is nothing to look at."""
+    return Gate(check_name, True, False, None, {}, {}, f"Not looked at: {reason}")
 
 
 def spent(p_value: float, position: int) -> float:

@@ -18,7 +18,8 @@ declared as (
         case when declaration ->> 'source' is not null then key end as landed_source,
         coalesce(declaration ->> 'exposure', 'assignment') as kind,
         (declaration ->> 'start')::date as starts_on,
-        (declaration ->> 'end')::date as ends_on
+        (declaration ->> 'end')::date as ends_on,
+        coalesce({{ is_switchback('declaration') }}, false) as is_switchback
     from {{ source('registry', 'experiments') }}
     where {{ in_partition('key') }}
 ),
@@ -68,8 +69,13 @@ select
     units.first_exposed_at,
     units.variants_seen,
     variants.variant is not null as is_listed,
-    variants.variant is not null and units.variants_seen = 1 as is_eligible
+    -- Of a switchback the windows of time are compared: see switchback_windows.
+    variants.variant is not null and units.variants_seen = 1 and not declared.is_switchback as is_eligible
 from units
+inner join declared
+    on
+        units.tenant_id = declared.tenant_id
+        and units.experiment = declared.experiment
 left join variants
     on
         units.tenant_id = variants.tenant_id
