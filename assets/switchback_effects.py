@@ -71,7 +71,7 @@ def _why_not(metric: Metric, experiment: ExperimentDeclaration) -> str | None:
     if experiment.source is not None:
         return _OF_A_TABLE
     if metric.type not in _TYPES:
-        return f"a switchback compares what happens within its windows, and a {metric.type} reaches beyond them"
+        return f"a switchback compares sums of what happens within its windows, and a {metric.type} is none"
     if metric.cap is not None or metric.exclude is not None:
         return "cap and exclude bound the value of a unit, and a switchback compares windows"
     return None

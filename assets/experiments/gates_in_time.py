@@ -30,7 +30,7 @@ _WINDOWS = """
     SELECT (window_start AT TIME ZONE 'UTC')::date, variant, count(*) FROM {windows}
     WHERE tenant_id = %s AND experiment = %s AND is_eligible AND is_whole GROUP BY 1, 2
 """
-_NO_COHORTS = "a switchback compares windows of all weeks side by side, and has no units that come in one of them."
+_NO_COHORTS = "a switchback compares windows of all weeks side by side, and has no cohorts of a week."
 _DRIFTING = ("conversion", "count", "sum", "mean", "retention", "funnel")
 
 

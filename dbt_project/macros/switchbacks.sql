@@ -76,8 +76,8 @@
         metrics.tenant_id,
         metrics.experiment,
         metrics.metric,
+        metrics.type,
         events.unit_id,
-        events.occurred_at,
         {{ switched_cluster('events', 'events.occurred_at', 'declared') }} as cluster_id,
         {{ window_index('events.occurred_at', 'declared') }} as window_index,
         case

@@ -316,7 +316,6 @@ def test_events_are_kept_for_such_metrics_alone(school_house: House) -> None:
     assert {(row["experiment"], row["metric"], row["n"]) for row in found} == {
         ("latency", "p80", len(LATENCIES)),
         ("latency_of_teams", "p80", len(LATENCIES)),
-        ("switched", "p80", len(LATENCIES)),
     }
 
 

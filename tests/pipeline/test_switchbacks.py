@@ -225,7 +225,7 @@ def test_what_reaches_beyond_a_window_or_bounds_a_unit_has_no_number(switched: H
         if row["method"] == "difference_in_means" and row["status"] == "not_estimable"
     }
     assert set(reasons) == {"p80", "capped"}
-    assert "beyond" in reasons["p80"]
+    assert "a quantile is none" in reasons["p80"]
     assert "cap" in reasons["capped"]
 
 

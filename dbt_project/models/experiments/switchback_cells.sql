@@ -33,16 +33,6 @@ metrics as (
         and num_nulls(lowest, highest, lowest_quantile, highest_quantile, excluded_below, excluded_above) = 6
 ),
 
-exposed as (
-    select distinct
-        tenant_id,
-        experiment,
-        cluster_id,
-        window_index,
-        unit_id
-    from {{ ref('switchback_exposures') }}
-),
-
 outcomes as (
     {{ switched_events('metrics.event', 'metrics.property', 'metrics.filter', 'true') }}
 ),
@@ -53,95 +43,142 @@ divisors as (
     ) }}
 ),
 
-sums as (
+-- Everything is added up and nothing joined: what is in one cell comes together by its key, however many cells there are.
+of_cells as (
     select
-        tenant_id,
-        experiment,
-        metric,
-        cluster_id,
-        window_index,
-        count(value) as n,
-        sum(value) as total
-    from outcomes
-    group by tenant_id, experiment, metric, cluster_id, window_index
-),
-
-sums_of_divisors as (
-    select
-        tenant_id,
-        experiment,
-        metric,
-        cluster_id,
-        window_index,
-        sum(value) as total
-    from divisors
-    group by tenant_id, experiment, metric, cluster_id, window_index
-),
-
-converted as (
-    select
-        outcomes.tenant_id,
-        outcomes.experiment,
-        outcomes.metric,
-        outcomes.cluster_id,
-        outcomes.window_index,
-        count(distinct outcomes.unit_id) as units
-    from outcomes
-    inner join exposed
+        windows.tenant_id,
+        windows.experiment,
+        metrics.metric,
+        metrics.type,
+        windows.cluster_id,
+        windows.window_index,
+        null::text as unit_id,
+        false as is_exposed,
+        null::numeric as value,
+        null::numeric as divisor,
+        windows.variant,
+        windows.window_start,
+        windows.units
+    from windows
+    inner join metrics
         on
-            outcomes.tenant_id = exposed.tenant_id
-            and outcomes.experiment = exposed.experiment
-            and outcomes.cluster_id = exposed.cluster_id
-            and outcomes.window_index = exposed.window_index
-            and outcomes.unit_id = exposed.unit_id
-    where outcomes.value > 0
-    group by outcomes.tenant_id, outcomes.experiment, outcomes.metric, outcomes.cluster_id, outcomes.window_index
+            windows.tenant_id = metrics.tenant_id
+            and windows.experiment = metrics.experiment
+    union all
+    select
+        exposed.tenant_id,
+        exposed.experiment,
+        metrics.metric,
+        metrics.type,
+        exposed.cluster_id,
+        exposed.window_index,
+        exposed.unit_id,
+        true as is_exposed,
+        null::numeric as value,
+        null::numeric as divisor,
+        null::text as variant,
+        null::timestamptz as window_start,
+        null::bigint as units
+    from {{ ref('switchback_exposures') }} as exposed
+    inner join metrics
+        on
+            exposed.tenant_id = metrics.tenant_id
+            and exposed.experiment = metrics.experiment
+            and metrics.type = 'conversion'
+    union all
+    select
+        tenant_id,
+        experiment,
+        metric,
+        type,
+        cluster_id,
+        window_index,
+        unit_id,
+        false as is_exposed,
+        value,
+        null::numeric as divisor,
+        null::text as variant,
+        null::timestamptz as window_start,
+        null::bigint as units
+    from outcomes
+    union all
+    select
+        tenant_id,
+        experiment,
+        metric,
+        type,
+        cluster_id,
+        window_index,
+        unit_id,
+        false as is_exposed,
+        null::numeric as value,
+        value as divisor,
+        null::text as variant,
+        null::timestamptz as window_start,
+        null::bigint as units
+    from divisors
+),
+
+of_units as (
+    select
+        tenant_id,
+        experiment,
+        metric,
+        type,
+        cluster_id,
+        window_index,
+        unit_id,
+        bool_or(is_exposed) and max(value) > 0 as converted,
+        count(value) as n,
+        sum(value) as total,
+        sum(divisor) as divisor,
+        max(variant) as variant,
+        max(window_start) as window_start,
+        max(units) as units
+    from of_cells
+    group by tenant_id, experiment, metric, type, cluster_id, window_index, unit_id
+),
+
+cells as (
+    select
+        tenant_id,
+        experiment,
+        metric,
+        type,
+        cluster_id,
+        window_index,
+        count(*) filter (where converted) as converted,
+        sum(n)::bigint as n,
+        coalesce(sum(total), 0) as total,
+        coalesce(sum(divisor), 0) as divisor,
+        max(variant) as variant,
+        max(window_start) as window_start,
+        max(units) as units
+    from of_units
+    group by tenant_id, experiment, metric, type, cluster_id, window_index
 )
 
 select
-    windows.tenant_id,
-    windows.experiment,
-    metrics.metric,
-    windows.cluster_id,
-    windows.window_index,
-    windows.window_start,
-    windows.variant,
-    windows.units,
-    coalesce(sums.n, 0) as events,
-    case metrics.type
-        when 'conversion' then coalesce(converted.units, 0)::numeric
-        when 'count' then coalesce(sums.n, 0)::numeric
-        else coalesce(sums.total, 0)
+    tenant_id,
+    experiment,
+    metric,
+    cluster_id,
+    window_index,
+    window_start,
+    variant,
+    units,
+    n as events,
+    case type
+        when 'conversion' then converted::numeric
+        when 'count' then n::numeric
+        else total
     end as outcome,
-    case metrics.type
-        when 'conversion' then windows.units::numeric
-        when 'mean' then coalesce(sums.n, 0)::numeric
-        when 'ratio' then coalesce(sums_of_divisors.total, 0)
+    case type
+        when 'conversion' then units::numeric
+        when 'mean' then n::numeric
+        when 'ratio' then divisor
         else 1::numeric
     end as denominator
-from windows
-inner join metrics
-    on
-        windows.tenant_id = metrics.tenant_id
-        and windows.experiment = metrics.experiment
-left join sums
-    on
-        windows.tenant_id = sums.tenant_id
-        and windows.experiment = sums.experiment
-        and windows.cluster_id = sums.cluster_id
-        and windows.window_index = sums.window_index
-        and metrics.metric = sums.metric
-left join sums_of_divisors
-    on
-        windows.tenant_id = sums_of_divisors.tenant_id
-        and windows.experiment = sums_of_divisors.experiment
-        and windows.cluster_id = sums_of_divisors.cluster_id
-        and windows.window_index = sums_of_divisors.window_index
-        and metrics.metric = sums_of_divisors.metric
-left join converted
-    on
-        windows.tenant_id = converted.tenant_id
-        and windows.experiment = converted.experiment
-        and windows.cluster_id = converted.cluster_id
-        and windows.window_index = converted.window_index
-        and metrics.metric = converted.metric
+from cells
+-- Events elsewhere, and those of windows that do not count, have no variant.
+where variant is not null

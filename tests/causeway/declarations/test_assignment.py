@@ -84,7 +84,7 @@ holdouts: [everybody]
 sticky: {bucket_version: 2, min_bucket_version: 1, fallback_attribute: anonymous_id}
 configs: {old: {color: red}, new: {color: blue}}
 exposure: logged
-randomization: {by: switchback, window: 4h, origin: 2026-01-01T00:00:00Z}
+randomization: {by: switchback, window: 4h, origin: 2026-01-01T00:00:00Z, washout: 15m, carryover: 1}
 """
     )
     for document in (declared.document(), json.loads(declared.canonical_json())):
@@ -133,6 +133,12 @@ def test_an_instant_is_the_same_wherever_it_is_written_down() -> None:
         ("randomization: {attribute: x}\n", "checkout.yaml:7: randomization.attribute: is the unit's own id"),
         ("randomization: {by: switchback}\n", "checkout.yaml:7: randomization: a switchback needs window"),
         ("randomization: {window: 4h}\n", "checkout.yaml:7: randomization.window: only a switchback has windows"),
+        ("randomization: {washout: 15m}\n", "checkout.yaml:7: randomization.washout: only a switchback has windows"),
+        ("randomization: {carryover: 1}\n", "checkout.yaml:7: randomization.carryover: only a switchback has windows"),
+        (
+            "randomization: {by: switchback, window: 1h, washout: 60m}\n",
+            "checkout.yaml:7: randomization.washout: must be shorter than the window, 1h",
+        ),
         ("randomization: {by: switchback, window: 4w}\n", "checkout.yaml:7: randomization.window: '4w' does not fit"),
         ("randomization: {by: switchback, window: 99999d}\n", "randomization.window: is longer than a hundred years"),
         ("sticky: {min_bucket_version: 1}\n", "checkout.yaml:7: sticky.min_bucket_version: is above bucket_version, 0"),
