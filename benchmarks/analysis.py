@@ -38,6 +38,9 @@ OF_EVENTS = ("unit_changes", "events", "exposures", "assignment_contexts", "quar
 OF_EXPERIMENTS = (
     "experiment_variants",
     "first_exposures",
+    "known_units",
+    "switchback_windows",
+    "enrolment",
     "assignment_counts",
     "unit_metric_values",
     "unit_metric_days",

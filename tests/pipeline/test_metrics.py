@@ -129,6 +129,10 @@ def make(house: House, *estimates: str) -> None:
                 "unit_metric_days",
                 "daily_statistics",
                 "sufficient_statistics",
+                "known_units",
+                "switchback_windows",
+                "enrolment",
+                "cohort_statistics",
                 "assignment_counts",
                 "health",
             )
