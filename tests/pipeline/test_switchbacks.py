@@ -234,7 +234,8 @@ def test_methods_that_compare_units_have_none_either(switched: House) -> None:
     assert {row["method"] for row in rows} >= {"cuped", "adjusted"}
     for row in rows:
         assert (row["status"], row["effect"]) == ("not_estimable", None)
-        assert "difference_in_means compares the windows" in row["settings"]["reason"]
+        if row["method"] in ("cuped", "adjusted"):
+            assert "difference_in_means compares the windows" in row["settings"]["reason"]
 
 
 def test_what_is_judged_counts_windows_at_any_look(switched: House) -> None:
