@@ -36,6 +36,22 @@ _WINDOWS_BY_EPOCH = """
     FROM {windows} WHERE tenant_id = %(tenant)s AND experiment = %(experiment)s AND is_eligible
     GROUP BY 2, 3, 4
 """
+# Of a cluster with units in several variants nobody can say which of them it was dealt.
+_CLUSTERS_BY_EPOCH = """
+    WITH clusters AS (
+        SELECT covariates.value_text AS cluster, count(DISTINCT units.variant) AS variants,
+            min(units.variant) AS variant, min(units.first_exposed_at) AS came_at
+        FROM {units} AS units
+        INNER JOIN {covariates} AS covariates USING (tenant_id, experiment, unit_id)
+        WHERE
+            units.tenant_id = %(tenant)s AND units.experiment = %(experiment)s AND units.is_eligible
+            AND covariates.covariate = %(cluster)s AND covariates.value_text IS NOT NULL
+        GROUP BY covariates.value_text
+    )
+    SELECT NULL, (came_at AT TIME ZONE 'UTC')::date AS day,
+        width_bucket(came_at, %(since)s::timestamptz[]) AS epoch, CASE WHEN variants = 1 THEN variant END, count(*)
+    FROM clusters GROUP BY 2, 3, 4
+"""
 _OF_LEVELS = """
     INNER JOIN {covariates} AS covariates
         ON covariates.tenant_id = units.tenant_id AND covariates.experiment = units.experiment
@@ -120,6 +136,21 @@ def enrolment(
         )
     _, found = _arranged(rows, experiment, in_force)
     return Enrolment(found.variants, found.days, found.units.sum(axis=0), found.shares)
+
+
+def enrolment_of_clusters(
+    postgres: PostgresResource, partition_key: str, experiment: ExperimentDeclaration, in_force: WeightsInForce
+) -> tuple[Enrolment, int]:
+    """Clusters by the day of their first unit and by variant, and how many have units of several variants."""
+    client, (tenant, key) = postgres.client(), split(partition_key)
+    query = _CLUSTERS_BY_EPOCH.format(
+        units=client.table("experiments.first_exposures"), covariates=client.table("features.unit_covariates")
+    )
+    named = {"tenant": tenant, "experiment": key, "cluster": experiment.cluster_column, "since": list(in_force.since)}
+    rows = client.fetch_all(query, named)
+    _, found = _arranged([row for row in rows if row[3] is not None], experiment, in_force)
+    clusters = Enrolment(found.variants, found.days, found.units.sum(axis=0), found.shares)
+    return clusters, sum(row[4] for row in rows if row[3] is None)
 
 
 def enrolment_by_level(

@@ -14,7 +14,7 @@ from assets.publication import publish
 from causeway.plots.arm_shares import ArmShare, arm_shares
 from causeway.statistics.gates import Enrolment, TrialCounts, trial_gates
 from causeway.statistics.gates.diagnosis import diagnosed
-from causeway.statistics.gates.gate import declared_as_warnings, in_windows
+from causeway.statistics.gates.gate import declared_as_warnings, in_windows, judged_by
 from resources.postgres import PostgresResource
 
 KEY = dg.AssetKey(["experiments", "health"])
@@ -90,6 +90,8 @@ def health(context: dg.AssetExecutionContext, postgres: PostgresResource) -> dg.
         gates += gates_in_time(postgres, context.partition_key, experiment, enrolled, known or datetime.now(UTC))
     if experiment.aa:
         gates.append(a_a(postgres, context.partition_key, experiment))
+    if experiment.cluster_column is not None and experiment.randomization.by != "switchback":
+        gates[0] = judged_by(gates[0], f"srm:{experiment.cluster_column}")
     gates = declared_as_warnings(gates, experiment.warn_only)
     if of_windows:
         gates = [in_windows(gate) for gate in gates]

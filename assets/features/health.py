@@ -1,12 +1,18 @@
 import dagster as dg
 
 from assets import declared, partitions
-from assets.experiments.enrolled import enrolment_by_level, known_at, weights_in_force
+from assets.experiments.enrolled import (
+    enrolment,
+    enrolment_by_level,
+    enrolment_of_clusters,
+    known_at,
+    weights_in_force,
+)
 from assets.gates import check_results, gate_frame, gate_table
 from assets.publication import publish
 from causeway.declarations.analysis import PLANNED_UNITS
 from causeway.declarations.experiment import ExperimentDeclaration
-from causeway.statistics.gates import Gate, srm_segment_gates
+from causeway.statistics.gates import Gate, srm_cluster_gate, srm_segment_gates
 from causeway.statistics.gates.gate import as_a_hint, declared_as_warnings, not_looked_at
 from causeway.statistics.gates.pre_exposure_imbalance import Characteristic, pre_exposure_imbalance_gates
 from causeway.statistics.moments import Moments
@@ -54,6 +60,7 @@ def health(context: dg.AssetExecutionContext, postgres: PostgresResource) -> dg.
         gates += [not_looked_at(name, _EVERY_UNIT_IN_TURN) for name in names]
     if experiment.cluster_column is not None or experiment.randomization.by != "unit":
         gates = [as_a_hint(gate) for gate in gates]
+    gates += _of_clusters(postgres, context.partition_key, experiment)
     gates = declared_as_warnings(gates, experiment.warn_only)
     return publish(
         context,
@@ -63,6 +70,17 @@ def health(context: dg.AssetExecutionContext, postgres: PostgresResource) -> dg.
         metadata={"gates": dg.MetadataValue.md(gate_table(gates))},
         check_results=list(check_results(KEY, CHECKS, gates)),
     )
+
+
+def _of_clusters(postgres: PostgresResource, partition_key: str, experiment: ExperimentDeclaration) -> list[Gate]:
+    """The sample ratio of what was dealt a variant: clusters, or units where most clusters have several variants."""
+    if experiment.cluster_column is None or experiment.randomization.by == "switchback":
+        return []
+    in_force = weights_in_force(postgres, partition_key, experiment, known_at(postgres))
+    clusters, mixed = enrolment_of_clusters(postgres, partition_key, experiment, in_force)
+    units = enrolment(postgres, partition_key, experiment, in_force)
+    column, at_once = experiment.cluster_column, experiment.source is not None
+    return [srm_cluster_gate(column, clusters, mixed, units, at_once=at_once)]
 
 
 def _by_segment(postgres: PostgresResource, partition_key: str, experiment: ExperimentDeclaration) -> tuple[Gate, ...]:

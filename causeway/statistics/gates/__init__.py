@@ -5,6 +5,7 @@ from causeway.statistics.gates.sample_ratio import (
     Enrolment,
     sequential_srm_gate,
     srm_by_day_gate,
+    srm_cluster_gate,
     srm_gate,
     srm_segment_gates,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "crossover_gate",
     "sequential_srm_gate",
     "srm_by_day_gate",
+    "srm_cluster_gate",
     "srm_gate",
     "srm_segment_gates",
     "trial_gates",

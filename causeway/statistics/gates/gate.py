@@ -39,6 +39,12 @@ def as_a_hint(gate: Gate) -> Gate:
     return replace(gate, blocking=False, detail=gate.detail + said)
 
 
+def judged_by(gate: Gate, check_name: str) -> Gate:
+    """A gate that leaves it to another one, which knows more, whether results are withheld."""
+    said = "" if gate.passed else f" Whether that withholds the results is judged by {check_name}."
+    return replace(gate, blocking=False, detail=gate.detail + said)
+
+
 def declared_as_warnings(gates: Iterable[Gate], names: Collection[str]) -> list[Gate]:
     """The gates, of which those with one of these names withhold nothing; what they say of it stays on record.
 

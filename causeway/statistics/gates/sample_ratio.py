@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -137,6 +137,40 @@ def sequential_srm_gate(enrolment: Enrolment, *, threshold: float = THRESHOLD) -
     if since is not None:
         detail += f" It was seen first in the units up to {since}.{_WHAT_TO_DO}"
     return Gate("srm", since is None, True, p_value, seen, told, detail)
+
+
+def srm_cluster_gate(
+    column: str,
+    clusters: Enrolment,
+    mixed: int,
+    units: Enrolment,
+    *,
+    at_once: bool,
+    threshold: float = THRESHOLD,
+) -> Gate:
+    """Sample ratio mismatch where units belong to clusters: of what was dealt a variant, and blocking.
+
+    Where most clusters have units of one variant only, clusters were dealt: their units share one draw, so their
+    numbers would contradict any weights. Where most are mixed, or no unit has a cluster, units were dealt one by one.
+
+    clusters: those with units of one variant; mixed: how many have several. at_once: looked at once, as a table is.
+    """
+    whole = int(clusters.total.sum())
+    dealt, what = (clusters, "clusters") if whole > mixed else (units, "units")
+    if at_once:
+        arms, expected = (
+            dict(zip(dealt.variants, numbers.tolist(), strict=True)) for numbers in (dealt.total, dealt.expected)
+        )
+        gate = srm_gate(arms, expected, threshold=threshold)
+    else:
+        gate = sequential_srm_gate(dealt, threshold=threshold)
+    said = f"{whole:,} of {whole + mixed:,} clusters have units of one variant only, so {what} are counted."
+    return replace(
+        gate,
+        check_name=f"srm:{column}",
+        observed={**gate.observed, "counted": what},
+        detail=f"{said} {gate.detail.replace('units', what)}",
+    )
 
 
 def srm_by_day_gate(enrolment: Enrolment, *, threshold: float = THRESHOLD) -> Gate:

@@ -5,7 +5,13 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
-from causeway.statistics.gates import Enrolment, sequential_srm_gate, srm_by_day_gate, srm_segment_gates
+from causeway.statistics.gates import (
+    Enrolment,
+    sequential_srm_gate,
+    srm_by_day_gate,
+    srm_cluster_gate,
+    srm_segment_gates,
+)
 from causeway.statistics.gates.sample_ratio import p_values
 from causeway.statistics.sequential_sample_ratio import sequential_sample_ratio_test
 
@@ -113,3 +119,37 @@ def test_false_alarms_over_sixty_looks_and_twenty_levels_are_as_rare_as_declared
     at_most = threshold + 3 * np.sqrt(threshold * (1 - threshold) / runs)
     print({"whole": whole / runs, "by_day": by_day / runs, "by_segment": by_segment / runs})
     assert max(whole, by_day, by_segment) / runs <= at_most
+
+
+def of(units: dict[str, list[int]]) -> Enrolment:
+    """Two days, equal shares."""
+    counts = np.array(list(units.values())).T
+    days = (date(2024, 1, 1), date(2024, 1, 2))[: len(counts)]
+    return Enrolment(tuple(units), days, counts, np.full(counts.shape, 1 / len(units)))
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_clusters_that_were_dealt_are_counted_however_unequal_their_units(at_once: bool) -> None:
+    clusters, units = of({"a": [10, 11], "b": [9, 12]}), of({"a": [900, 900], "b": [500, 500]})
+    gate = srm_cluster_gate("school", clusters, 2, units, at_once=at_once)
+    assert (gate.check_name, gate.passed, gate.blocking) == ("srm:school", True, True)
+    assert gate.observed["units"] == {"a": 21, "b": 21}
+    assert gate.detail.startswith(
+        "42 of 44 clusters have units of one variant only, so clusters are counted. The clusters"
+    )
+
+
+def test_clusters_that_contradict_the_weights_close_it() -> None:
+    gate = srm_cluster_gate(
+        "school", of({"a": [40, 40], "b": [10, 10]}), 0, of({"a": [1, 1], "b": [1, 1]}), at_once=True
+    )
+    assert not gate.passed
+
+
+@pytest.mark.parametrize(("whole", "mixed"), [([1, 0], 60), ([0, 0], 0)])
+def test_units_are_counted_where_clusters_are_mixed_or_unknown(whole: list[int], mixed: int) -> None:
+    units = of({"a": [900, 900], "b": [500, 500]})
+    gate = srm_cluster_gate("school", of({"a": whole, "b": [0, 0]}), mixed, units, at_once=False)
+    assert not gate.passed
+    assert gate.observed["units"] == {"a": 1800, "b": 1000}
+    assert gate.observed["counted"] == "units"
