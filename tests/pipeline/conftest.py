@@ -295,6 +295,18 @@ def world_with_gaps(house: House) -> None:
     house.declare("experiment", "gaps", **TRIAL, covariates=["history", "channel"], source=source("gaps.csv"))
 
 
+def world_of_towns(house: House) -> None:
+    """24 towns, every second one ``on``; those have three times as many customers, as no draw of customers would."""
+    dice, rows = random.Random(3), []
+    for town in range(24):
+        level = dice.gauss(50, 5)
+        for number in range(30 if town % 2 else 10):
+            arm, spend = "on" if town % 2 else "off", round(level + dice.gauss(0, 2), 3)
+            rows.append({"customer": f"t{town}-{number}", "arm": arm, "town": f"town {town}", "spend": spend})
+    house.table("towns.csv", rows)
+    house.declare("experiment", "towns", **TRIAL, cluster="town", source=source("towns.csv"))
+
+
 def world_with_unreadable_rows(house: House) -> None:
     """100 customers and below them: a row without an id, one without an arm, and one with a cell too many."""
     path = house.table("unreadable.csv", customers(100))
@@ -422,6 +434,7 @@ WORLDS: tuple[Callable[[House], None], ...] = (
     world_with_a_broken_log,
     world_of_odd_arms,
     world_with_gaps,
+    world_of_towns,
     world_with_unreadable_rows,
     world_that_is_refused,
     world_in_time,
