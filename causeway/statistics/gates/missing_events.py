@@ -7,7 +7,7 @@ from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+from scipy import special, stats
 
 from causeway.statistics.gates.gate import THRESHOLD, Gate
 
@@ -32,8 +32,9 @@ def missing_events_gate(of: MetricDays, *, threshold: float = THRESHOLD) -> Gate
 
     One arm: given how many units were active on a day, each of them was one of this arm's with the arm's share of the
     active units on all other days, or its share of the units at risk if it never had one. The number that was seen is
-    missing if it is below a tenth of what that share gives and has a binomial probability below `threshold` / (k (k +
-    1) arms) on the k-th day. None at all blocks; some, but hardly any, warns.
+    missing if it is below a tenth of what that share gives and has a probability below `threshold` / (k (k + 1) arms)
+    on the k-th day: hypergeometric (Fisher's exact test of this day against the others), or binomial if the arm never
+    had one. None at all blocks; some, but hardly any, warns.
 
     Everybody: the rate of the day is compared with the lowest of three rates: that of the three days before, of the
     three after (if there are any), and of the same weekday in other weeks; a weekend or the end of all windows is no
@@ -110,6 +111,13 @@ def _in_one_arm(of: MetricDays) -> tuple[NDArray[np.float64], NDArray[np.bool_]]
     share = np.where(of.at_risk > 0, share, 0.0)
     few = active < FEW * on_day * share
     p: NDArray[np.float64] = np.where(few, special.bdtr(active, on_day.astype(np.int64), share), 1.0)
+    # A share of other days is an estimate, and of few of them a bad one: given the sums of the days and of the arms, the
+    # number is hypergeometric, whatever the share.
+    estimated = few & (others > 0)
+    if estimated.any():
+        days, arms = np.nonzero(estimated)
+        of_arms = active.sum(axis=0)[arms]
+        p[estimated] = stats.hypergeom.cdf(active[estimated], active.sum(), of_arms, on_day[days, 0])
     return p, few
 
 

@@ -103,6 +103,21 @@ def test_an_arm_that_never_had_an_event_closes_the_gate():
     assert missing_events_gate(of).blocking
 
 
+def test_a_day_of_one_event_says_nothing_of_the_arm_that_had_none():
+    active = np.array([[1, 0], [1, 0], [0, 1]])
+    gate = missing_events_gate(MetricDays("visits", ("off", "on"), tuple(days(3)), active, np.full((3, 2), 2.0)))
+    assert (gate.passed, gate.p_value) == (True, 1.0)
+
+
+@pytest.mark.parametrize("rate", [0.003, 0.01, 0.03])
+def test_rare_events_close_no_gate(rate):
+    rng = np.random.default_rng(8)
+    closed = [
+        missing_events_gate(world(rng, n=60, rate=rate, at_risk=100), threshold=0.05).blocking for _ in range(300)
+    ]
+    assert np.mean(closed) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 300)
+
+
 def test_events_that_vanish_for_all_are_a_warning():
     of = world(np.random.default_rng(5))
     of.active[20] = 0
