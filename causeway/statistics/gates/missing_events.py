@@ -111,8 +111,8 @@ def _in_one_arm(of: MetricDays) -> tuple[NDArray[np.float64], NDArray[np.bool_]]
     share = np.where(of.at_risk > 0, share, 0.0)
     few = active < FEW * on_day * share
     p: NDArray[np.float64] = np.where(few, special.bdtr(active, on_day.astype(np.int64), share), 1.0)
-    # A share of other days is an estimate, and of few of them a bad one: given the sums of the days and of the arms, the
-    # number is hypergeometric, whatever the share.
+    # A share of other days is an estimate, and of few of them a bad one: given the sums of the days and of the arms,
+    # the number is hypergeometric, whatever the share.
     estimated = few & (others > 0)
     if estimated.any():
         days, arms = np.nonzero(estimated)
