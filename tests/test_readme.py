@@ -19,7 +19,7 @@ from causeway.declarations.feature import FeatureDeclaration
 from causeway.declarations.flag import FlagDeclaration, FlagRule
 from causeway.declarations.layer import LayerDeclaration
 from causeway.declarations.metric import Cap, Exclusion, Metric, MetricDeclaration
-from causeway.declarations.plan import Eligible, History, Plan, Simulated
+from causeway.declarations.plan import Eligible, History, HistoryPlan, Simulated
 from causeway.declarations.reading import read_declaration
 from causeway.declarations.saved_group import SavedGroupDeclaration
 from causeway.declarations.source import Simulation, SourceDeclaration
@@ -117,7 +117,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         ("declarations.md", Cap),
         ("declarations.md", Exclusion),
         ("first-analysis.md", ExperimentSource),
-        ("declarations.md", Plan),
+        ("declarations.md", HistoryPlan),
         ("declarations.md", History),
         ("declarations.md", Eligible),
         ("declarations.md", Simulated),

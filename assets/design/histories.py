@@ -8,7 +8,7 @@ from assets import declared, partitions
 from assets.publication import cut_off, publish
 from causeway.declarations.event_filter import json_path
 from causeway.declarations.experiment import ExperimentDeclaration
-from causeway.declarations.plan import HISTORY_DAYS, Plan
+from causeway.declarations.plan import HISTORY_DAYS, HistoryPlan
 from resources.postgres import PostgresResource
 
 _SCHEMA = {
@@ -41,7 +41,7 @@ def histories(context: dg.AssetExecutionContext, postgres: PostgresResource) -> 
     return publish(context, postgres, pl.DataFrame(rows, schema=_SCHEMA), unit="experiment")
 
 
-def _row(postgres: PostgresResource, experiment: ExperimentDeclaration, plan: Plan) -> dict[str, Any]:
+def _row(postgres: PostgresResource, experiment: ExperimentDeclaration, plan: HistoryPlan) -> dict[str, Any]:
     of_table = experiment.source is not None
     starts_at, ends_at = (None, None) if of_table else _span(postgres, experiment.tenant, plan)
     return {
@@ -54,7 +54,7 @@ def _row(postgres: PostgresResource, experiment: ExperimentDeclaration, plan: Pl
     }
 
 
-def _span(postgres: PostgresResource, tenant: str, plan: Plan) -> tuple[datetime, datetime]:
+def _span(postgres: PostgresResource, tenant: str, plan: HistoryPlan) -> tuple[datetime, datetime]:
     """From the first moment to the one after the last; the newest weeks end with the last day of such events."""
     if plan.history is not None:
         first, last = plan.history.start, plan.history.end

@@ -15,7 +15,7 @@ from assets.pictures import picture
 from assets.publication import publish
 from causeway.declarations.analysis import PLANNED_UNITS
 from causeway.declarations.experiment import ExperimentDeclaration
-from causeway.declarations.plan import Plan
+from causeway.declarations.plan import HistoryPlan
 from causeway.design.duration import WEEK, EnrolmentCurve, enrolment_curve
 from causeway.design.history_plan import Design, PlannedMetric, WayPlan, plan_from_history
 from causeway.design.looks import Looks
@@ -69,7 +69,7 @@ _SCHEMA = {
 )
 def plans(context: dg.AssetExecutionContext, postgres: PostgresResource) -> dg.MaterializeResult:
     experiment = declared.experiment(postgres, context.partition_key)
-    plan = experiment.plan or Plan()
+    plan = experiment.plan or HistoryPlan()
     curve = _curve(postgres, context.partition_key, experiment, plan)
     metrics = planned_metrics(postgres, context.partition_key, experiment, seed=plan.simulate.seed, said=PROGRESS.info)
     design = _design(experiment, plan, curve, metrics)
@@ -81,7 +81,7 @@ def plans(context: dg.AssetExecutionContext, postgres: PostgresResource) -> dg.M
 
 
 def _design(
-    experiment: ExperimentDeclaration, plan: Plan, curve: EnrolmentCurve | None, metrics: Iterable[PlannedMetric]
+    experiment: ExperimentDeclaration, plan: HistoryPlan, curve: EnrolmentCurve | None, metrics: Iterable[PlannedMetric]
 ) -> Design:
     sequential = experiment.analysis.sequential
     # A table comes all at once: another of its size is planned, unless a size is declared.
@@ -117,7 +117,7 @@ def _design(
 
 
 def _curve(
-    postgres: PostgresResource, partition_key: str, experiment: ExperimentDeclaration, plan: Plan
+    postgres: PostgresResource, partition_key: str, experiment: ExperimentDeclaration, plan: HistoryPlan
 ) -> EnrolmentCurve | None:
     """Enrolment of the days to come; None of a table, and of a history of less than a week."""
     client = postgres.client()

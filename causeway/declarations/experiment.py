@@ -41,7 +41,7 @@ from causeway.declarations.declaration import (
     repeated,
 )
 from causeway.declarations.metric import Metric, MetricDeclaration, UsedMetric, problems_of_table_metric
-from causeway.declarations.plan import PLANNED_DAYS, Eligible, Plan, PlannedCovariate
+from causeway.declarations.plan import PLANNED_DAYS, Eligible, HistoryPlan, PlannedCovariate
 from causeway.declarations.suggestion import did_you_mean
 from causeway.declarations.values import Condition, JsonValue, Share
 
@@ -171,7 +171,7 @@ class ExperimentDeclaration(Declaration):
     )
     units: Roster = Field(default=Roster(), description="where the known units are read from")
     holdout: Holdout | None = Field(default=None, description="makes this experiment itself a holdout")
-    plan: Plan | None = Field(
+    plan: HistoryPlan | None = Field(
         default=None, description="how power, duration and error rates are worked out while it is a draft"
     )
     source: ExperimentSource | None = Field(
@@ -399,7 +399,7 @@ class ExperimentDeclaration(Declaration):
 
     @field_validator("plan")
     @classmethod
-    def _plan_can_be_made(cls, plan: Plan | None, info: ValidationInfo) -> Plan | None:
+    def _plan_can_be_made(cls, plan: HistoryPlan | None, info: ValidationInfo) -> HistoryPlan | None:
         if plan is not None and plan.covariate == "twin" and info.data.get("covariates") == ():
             reject([(("plan", "covariate"), "a twin learns from covariates, and none are declared")])
         return plan

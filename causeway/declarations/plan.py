@@ -54,7 +54,7 @@ class Simulated(DeclaredPart):
     seed: Annotated[WholeNumber, Field(ge=0, le=2**32 - 1)] = Field(default=0, description="seed of all of it")
 
 
-class Plan(DeclaredPart):
+class HistoryPlan(DeclaredPart):
     """What power, duration and the true error rate are worked out from."""
 
     history: History | None = Field(

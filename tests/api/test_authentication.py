@@ -26,6 +26,7 @@ ROUTES = [
     ("PATCH", "/v1/experiments/e"),
     ("GET", "/v1/experiments/e/results"),
     ("GET", "/v1/experiments/e/looks"),
+    ("GET", "/v1/experiments/e/findings"),
     ("GET", "/v1/experiments/e/report"),
     ("GET", "/v1/experiments/e/decisions"),
     ("POST", "/v1/experiments/e/decisions"),
