@@ -8,6 +8,7 @@ from assets.estimates.joint_sums import DENOMINATOR, OUTCOME, JointByArm, of_rat
 from assets.estimates.look_plans import look_plan
 from assets.estimates.moments import ByArm, by_everybody
 from assets.estimates.pictures import forests
+from assets.estimates.switchbacks import refused
 from assets.publication import publish
 from causeway.declarations.experiment import ExperimentDeclaration
 from causeway.declarations.metric import Metric
@@ -72,7 +73,10 @@ def _contrast(
     means: ByArm,
     ratios: JointByArm,
 ) -> Effect:
-    if experiment.cluster_column is not None or experiment.randomization.by == "switchback":
+    of_windows = refused(experiment)
+    if of_windows is not None:
+        return of_windows
+    if experiment.cluster_column is not None:
         return _undefined("contrasts are of arms whose units are independent")
     if metric.is_mean:
         arms = {

@@ -6,6 +6,7 @@ from assets import declared, partitions
 from assets.columns import effect_frame, effect_row
 from assets.estimates.moments import by_stratum
 from assets.estimates.pictures import forests
+from assets.estimates.switchbacks import refused
 from assets.publication import publish
 from causeway.declarations.experiment import ExperimentDeclaration
 from causeway.statistics.effect import Effect
@@ -65,7 +66,7 @@ def _rows(experiment: ExperimentDeclaration, strata: Strata) -> Iterator[dict[st
 def _effect(
     experiment: ExperimentDeclaration, treated: Mapping[str, Moments], control: Mapping[str, Moments]
 ) -> Effect:
-    if experiment.cluster_column is not None or experiment.randomization.by == "switchback":
+    if experiment.cluster_column is not None:
         counts = [sum(stratum.n for stratum in arm.values()) for arm in (treated, control)]
-        return Effect("not_estimable", *counts, settings={"reason": _DEPENDENT})
-    return post_stratified_difference(treated, control, alpha=experiment.decision.alpha)
+        return refused(experiment) or Effect("not_estimable", *counts, settings={"reason": _DEPENDENT})
+    return refused(experiment) or post_stratified_difference(treated, control, alpha=experiment.decision.alpha)
