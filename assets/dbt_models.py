@@ -1,16 +1,18 @@
 """The dbt models of one stage as Dagster assets: made by dbt, versioned by content, with their tests as checks."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, dbt_assets
 from dagster_dbt.asset_utils import get_asset_check_key_for_test
 
-from assets.increments import ANEW, Increment, increment_of, version_and_rows
-from assets.partitions import keys_of
-from assets.publication import cut_off, new_provenance_id, record
-from resources.dbt import DbtResource, NodeOutcome, manifest
+from assets.increments import ANEW, Increment, increment_of, together, versions_and_rows
+from assets.one_of_many import Making
+from assets.partitions import split
+from assets.publication import cut_off, new_provenance_id, provenance_of, record
+from resources.dbt import DbtFailure, DbtResource, NodeOutcome, manifest
 from resources.postgres import PostgresResource
 
 # The newest moment of which every row is visible: a transaction still under way may yet bring rows with an older
@@ -20,6 +22,11 @@ _SETTLED = """
     FROM pg_stat_activity
     WHERE backend_xid IS NOT NULL AND datname = current_database() AND pid <> pg_backend_pid()
 """
+
+
+Made = tuple[str, dg.MaterializeResult | dg.AssetCheckResult | DbtFailure]
+"""A partition, and what came of it."""
+_WELL = ("success", "pass", "warn")
 
 
 class StageTranslator(DagsterDbtTranslator):
@@ -48,12 +55,157 @@ class StageTranslator(DagsterDbtTranslator):
         return spec and spec._replace(partitions_def=self._partitions_def)
 
 
+STAGES: dict[str, "StageModels"] = {}
+"""By the name of the op that makes them."""
+
+
+@dataclass(frozen=True)
+class StageModels:
+    """The models of one stage whose partitions are of the same kind, and how dbt makes them."""
+
+    stage: str
+    unit: str | None
+    translator: StageTranslator
+    parsed: Mapping[str, Any]
+
+    def made(self, makings: Mapping[str, Making], dbt: DbtResource, postgres: PostgresResource) -> Iterator[Made]:
+        """Make what all of ``makings`` (by partition, or under '' the whole) select, and yield what came of each.
+
+        Partitions that hold the same already are made in the same statements.
+        """
+        selected = [".".join(key.path) for key in next(iter(makings.values())).selected_asset_keys]
+        known_at = _known_at(postgres, self.stage)
+        for partitions, increment, made_from in together(self._increments(postgres, selected, makings, known_at)):
+            building = Building(dbt, selected, known_at, increment, made_from)
+            for built, outcomes in building.of(partitions):
+                if isinstance(outcomes, DbtFailure):
+                    yield from ((partition, outcomes) for partition in built)
+                else:
+                    told = {partition: makings[partition] for partition in built}
+                    yield from self._materialised(told, postgres, outcomes, building)
+                    yield from self._checked(told, outcomes)
+
+    def _increments(
+        self, postgres: PostgresResource, selected: Sequence[str], partitions: Iterable[str], known_at: Any
+    ) -> Mapping[str, Increment]:
+        if not known_at or postgres.schema_prefix or postgres.known_at:
+            return dict.fromkeys(partitions, Increment())
+        with postgres.client().transaction() as transaction:
+            return {
+                partition: increment_of(transaction, self.parsed, selected, partition=partition, known_at=known_at)
+                for partition in partitions
+            }
+
+    def _materialised(
+        self,
+        makings: Mapping[str, Making],
+        postgres: PostgresResource,
+        outcomes: Sequence[NodeOutcome],
+        building: "Building",
+    ) -> Iterator[Made]:
+        for outcome in outcomes:
+            if outcome.is_test:
+                continue
+            node = self.parsed["nodes"][outcome.unique_id]
+            key = dg.AssetKey([self.stage, node["name"]])
+            with postgres.client().transaction() as transaction:
+                versions = versions_and_rows(postgres, transaction, ".".join(key.path), self.unit, list(makings))
+                provenance = {partition: new_provenance_id() for partition in makings}
+                record(
+                    postgres,
+                    transaction,
+                    [
+                        provenance_of(
+                            making,
+                            key,
+                            provenance_id=provenance[partition],
+                            version=versions[partition][0],
+                            rows=versions[partition][1],
+                            known_at=building.known_at,
+                        )
+                        for partition, making in makings.items()
+                    ],
+                )
+                if self.stage == "serving" and not postgres.schema_prefix:
+                    # The API keeps answers until it is told that there are newer ones.
+                    for tenant in sorted({split(partition)[0] for partition in makings}):
+                        transaction.execute("SELECT pg_notify('serving_changed', %s)", (tenant,))
+            schema = dg.TableSchema(
+                [
+                    dg.TableColumn(name, column["data_type"], description=column["description"])
+                    for name, column in node["columns"].items()
+                ]
+            )
+            for partition in makings:
+                version, rows = versions[partition]
+                yield (
+                    partition,
+                    dg.MaterializeResult(
+                        asset_key=key,
+                        data_version=dg.DataVersion(version),
+                        metadata={
+                            "dagster/row_count": rows,
+                            "dagster/column_schema": schema,
+                            "known_at": str(building.known_at),
+                            # What arrived up to then was in it already; -infinity: it was made anew.
+                            "changed_since": building.increment.changed_since.get(node["name"], ANEW),
+                            "provenance_id": provenance[partition],
+                            "seconds_in_dbt": outcome.seconds,
+                            **({"partitions_in_dbt": len(makings)} if len(makings) > 1 else {}),
+                        },
+                    ),
+                )
+
+    def _checked(self, makings: Mapping[str, Making], outcomes: Sequence[NodeOutcome]) -> Iterator[Made]:
+        for outcome in outcomes:
+            check = outcome.is_test and get_asset_check_key_for_test(
+                self.parsed, self.translator, outcome.unique_id, None
+            )
+            for partition, making in makings.items():
+                if check and check in making.selected_asset_check_keys:
+                    yield partition, _checked(check, outcome)
+
+
+@dataclass(frozen=True)
+class Building:
+    """What dbt is asked to make, of partitions that hold the same already."""
+
+    dbt: DbtResource
+    selected: Sequence[str]
+    known_at: Any
+    increment: Increment
+    made_from: Mapping[str, str]
+
+    def of(self, partitions: Sequence[str]) -> Iterator[tuple[Sequence[str], Sequence[NodeOutcome] | DbtFailure]]:
+        """Where one partition cannot be made or fails a test, the others are made without it: in halves, down to it.
+
+        Halves are made with what was held before. What was made of them already is then found to be as it should be.
+        """
+        try:
+            outcomes: Sequence[NodeOutcome] | DbtFailure = self.dbt.build(
+                self.selected,
+                known_at=str(self.known_at),
+                partition=partitions if len(partitions) > 1 else partitions[0],
+                changed_since=self.increment.changed_since,
+                made_from=self.made_from if len(partitions) > 1 else self.made_from[partitions[0]],
+            )
+        except DbtFailure as failure:
+            outcomes = failure
+        is_well = not isinstance(outcomes, DbtFailure) and all(each.status in _WELL for each in outcomes)
+        if is_well or len(partitions) == 1:
+            yield partitions, outcomes
+        else:
+            half = len(partitions) // 2
+            yield from self.of(partitions[:half])
+            yield from self.of(partitions[half:])
+
+
 def stage_models(
     stage: str, *, unit: str | None = None, partitions_def: dg.DynamicPartitionsDefinition | None = None
 ) -> dg.AssetsDefinition:
     """The models under ``models/<stage>`` whose partition is an experiment, a study or a tenant (``unit``), or none."""
-    translator = StageTranslator(partitions_def)
     parsed = manifest()
+    of_stage = StageModels(stage, unit, StageTranslator(partitions_def), parsed)
     names = [
         node["name"]
         for node in parsed["nodes"].values()
@@ -68,40 +220,15 @@ def stage_models(
         manifest=parsed,
         select=" ".join(f"{stage}.{name}" for name in names),
         partitions_def=partitions_def,
-        dagster_dbt_translator=translator,
+        dagster_dbt_translator=of_stage.translator,
     )
     def models(context: dg.AssetExecutionContext, dbt: DbtResource, postgres: PostgresResource) -> Iterator[Any]:
-        selected = [".".join(key.path) for key in context.selected_asset_keys]
-        partition = context.partition_key if partitions_def else ""
-        known_at = _known_at(postgres, stage)
-        increment = Increment()
-        if known_at and not (postgres.schema_prefix or postgres.known_at):
-            with postgres.client().transaction() as transaction:
-                increment = increment_of(transaction, parsed, selected, partition=partition, known_at=known_at)
-        outcomes = dbt.build(
-            selected,
-            known_at=str(known_at),
-            partition=partition,
-            changed_since=increment.changed_since,
-            made_from=increment.made_from,
-        )
-        made = {outcome.unique_id: outcome for outcome in outcomes if not outcome.is_test}
-        for unique_id in sorted(made, key=list(made).index):
-            yield _materialised(
-                context,
-                postgres,
-                stage=stage,
-                unit=unit,
-                node=parsed["nodes"][unique_id],
-                outcome=made[unique_id],
-                known_at=known_at,
-                changed_since=increment.changed_since.get(parsed["nodes"][unique_id]["name"], ANEW),
-            )
-        for outcome in outcomes:
-            check = outcome.is_test and get_asset_check_key_for_test(parsed, translator, outcome.unique_id, None)
-            if check and check in context.selected_asset_check_keys:
-                yield _checked(check, outcome)
+        for _, made in of_stage.made({context.partition_key if partitions_def else "": context}, dbt, postgres):
+            if isinstance(made, DbtFailure):
+                raise made
+            yield made
 
+    STAGES[models.op.name] = of_stage
     return models
 
 
@@ -113,58 +240,6 @@ def _known_at(postgres: PostgresResource, stage: str) -> Any:
             # What was settled once stays so, also if a transaction that began before writes only now.
             return max(settled, before) if before else settled
         return before
-
-
-def _materialised(
-    context: dg.AssetExecutionContext,
-    postgres: PostgresResource,
-    *,
-    stage: str,
-    unit: str | None,
-    node: Mapping[str, Any],
-    outcome: NodeOutcome,
-    known_at: Any,
-    changed_since: str,
-) -> dg.MaterializeResult:
-    key = dg.AssetKey([stage, node["name"]])
-    table = f"{stage}.{node['name']}"
-    keys = keys_of(context.partition_key, unit) if unit else {}
-    provenance_id = new_provenance_id()
-    with postgres.client().transaction() as transaction:
-        version, rows = version_and_rows(
-            postgres, transaction, table, context.partition_key if context.has_partition_key else "", keys
-        )
-        record(
-            context,
-            postgres,
-            transaction,
-            key,
-            provenance_id=provenance_id,
-            version=version,
-            rows=rows,
-            known_at=known_at,
-        )
-        if stage == "serving" and not postgres.schema_prefix:
-            # The API keeps answers until it is told that there are newer ones.
-            transaction.execute("SELECT pg_notify('serving_changed', %s)", (keys["tenant_id"],))
-    return dg.MaterializeResult(
-        asset_key=key,
-        data_version=dg.DataVersion(version),
-        metadata={
-            "dagster/row_count": rows,
-            "dagster/column_schema": dg.TableSchema(
-                [
-                    dg.TableColumn(name, column["data_type"], description=column["description"])
-                    for name, column in node["columns"].items()
-                ]
-            ),
-            "known_at": str(known_at),
-            # What arrived up to then was in it already; -infinity: it was made anew.
-            "changed_since": changed_since,
-            "provenance_id": provenance_id,
-            "seconds_in_dbt": outcome.seconds,
-        },
-    )
 
 
 def _checked(check: dg.AssetCheckKey, outcome: NodeOutcome) -> dg.AssetCheckResult:

@@ -5,13 +5,14 @@ it was made from, when its raw records lost a whole partition, or when one that 
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from assets.partitions import split
+from assets.partitions import keys_of, split
 from assets.publication import NOT_CONTENT
 from resources.postgres import PostgresResource
 from resources.postgres_client import PostgresTransaction, content_version
@@ -54,25 +55,43 @@ def increment_of(
     return Increment({name: moment for name, moment in since.items() if moment}, made_from)
 
 
-def version_and_rows(
-    postgres: PostgresResource, transaction: PostgresTransaction, relation: str, partition: str, keys: Mapping[str, str]
-) -> tuple[str, int]:
-    """Data version and number of rows, from what the table's own transaction wrote of it, or else by reading it."""
-    state = (
-        None
+def together(increments: Mapping[str, Increment]) -> Iterator[tuple[Sequence[str], Increment, Mapping[str, str]]]:
+    """Partitions that dbt can make in the same statements: those whose models hold the same already.
+
+    With each group its increment, and what each of its partitions is made from.
+    """
+    groups: dict[tuple[tuple[str, str], ...], list[str]] = defaultdict(list)
+    for partition, increment in increments.items():
+        groups[(*sorted(increment.changed_since.items()), ("is kept", str(bool(increment.made_from))))].append(partition)
+    for partitions in groups.values():
+        made_from = {partition: increments[partition].made_from for partition in partitions}
+        yield partitions, increments[partitions[0]], made_from
+
+
+def versions_and_rows(
+    postgres: PostgresResource,
+    transaction: PostgresTransaction,
+    relation: str,
+    unit: str | None,
+    partitions: Sequence[str],
+) -> Mapping[str, tuple[str, int]]:
+    """Data version and number of rows by partition, from what the table's own transaction wrote, or by reading it."""
+    states = (
+        []
         if postgres.schema_prefix
-        else transaction.fetch_one(
-            "SELECT row_count, hash_sum::text FROM ops.table_states WHERE relation = %s AND partition_key = %s",
-            (relation, partition),
+        else transaction.fetch_all(
+            "SELECT partition_key, row_count, hash_sum::text FROM ops.table_states"
+            " WHERE relation = %s AND partition_key = ANY(%s)",
+            (relation, list(partitions)),
         )
     )
-    if state is not None:
-        return content_version(transaction.columns(relation, NOT_CONTENT), *state), state[0]
-    where = " AND ".join(f"{column} = %s" for column in keys) or "true"
-    counted = transaction.fetch_one(
-        f"SELECT count(*) FROM {transaction.table(relation)} WHERE {where}", list(keys.values())
-    )
-    return transaction.content_hash(relation, keys, NOT_CONTENT), counted[0] if counted else 0
+    columns = transaction.columns(relation, NOT_CONTENT)
+    found = {partition: (content_version(columns, rows, total), rows) for partition, rows, total in states}
+    unknown = {partition: keys_of(partition, unit) if unit else {} for partition in partitions if partition not in found}
+    if unknown:
+        hashed = transaction.content_hashes(relation, list(unknown.values()), NOT_CONTENT)
+        found |= dict(zip(unknown, hashed, strict=True))
+    return found
 
 
 def _kept_up_to_date(parsed: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

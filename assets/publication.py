@@ -9,6 +9,7 @@ from uuid import uuid4
 import dagster as dg
 import polars as pl
 
+from assets.one_of_many import Making, OneOfMany
 from assets.partitions import keys_of, split
 from resources.postgres import PostgresResource
 from resources.postgres_client import PostgresTransaction
@@ -20,7 +21,7 @@ NOT_CONTENT = ("provenance_id", "input_provenance_ids", "mlflow_run_id", "model_
 
 
 def publish(
-    context: dg.AssetExecutionContext,
+    context: Making,
     postgres: PostgresResource,
     frame: pl.DataFrame,
     *,
@@ -44,17 +45,17 @@ def publish(
         transaction.replace_partition(table, frame.with_columns(pl.lit(provenance_id).alias("provenance_id")), keys)
         version = transaction.content_hash(table, keys, NOT_CONTENT)
         schema = column_schema(transaction, table)
-        known_at = record(
+        known_at = cut_off(postgres, transaction)
+        row = provenance_of(
             context,
-            postgres,
-            transaction,
             key,
             provenance_id=provenance_id,
             version=version,
             rows=frame.height,
-            known_at=cut_off(postgres, transaction),
+            known_at=known_at,
             seed=seed,
         )
+        record(postgres, transaction, [row])
     return dg.MaterializeResult(
         asset_key=key,
         data_version=dg.DataVersion(version),
@@ -88,10 +89,8 @@ def new_provenance_id() -> str:
     return f"p_{uuid4().hex[:20]}"
 
 
-def record(
-    context: dg.AssetExecutionContext,
-    postgres: PostgresResource,
-    transaction: PostgresTransaction,
+def provenance_of(
+    making: Making,
     key: dg.AssetKey,
     *,
     provenance_id: str,
@@ -99,30 +98,34 @@ def record(
     rows: int,
     known_at: datetime | None,
     seed: int | None = None,
-) -> datetime | None:
-    """Write the row of ops.provenance and return the cut-off; what is made again in a scratch copy leaves no trace."""
-    if postgres.schema_prefix:
-        return known_at
-    partition = context.partition_key if context.has_partition_key else None
-    transaction.execute(
-        "INSERT INTO ops.provenance (provenance_id, tenant_id, asset, partition_key, code_version, data_version,"
-        " input_versions, known_at, seed, run_id, row_count)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s)",
-        (
-            provenance_id,
-            split(partition)[0] if partition else EVERY_TENANT,
-            key.to_user_string(),
-            partition,
-            context.assets_def.specs_by_key[key].code_version,
-            version,
-            json.dumps(input_versions(context, key)),
-            known_at,
-            seed,
-            context.run_id,
-            rows,
-        ),
+) -> tuple[Any, ...]:
+    """How one partition was made, as a row of ops.provenance."""
+    partition = making.partition_key if making.has_partition_key else None
+    return (
+        provenance_id,
+        split(partition)[0] if partition else EVERY_TENANT,
+        key.to_user_string(),
+        partition,
+        making.assets_def.specs_by_key[key].code_version,
+        version,
+        json.dumps(input_versions(making, key)),
+        known_at,
+        seed,
+        making.run_id,
+        rows,
     )
-    return known_at
+
+
+def record(postgres: PostgresResource, transaction: PostgresTransaction, made: Sequence[tuple[Any, ...]]) -> None:
+    """Write rows of ops.provenance; what is made again in a scratch copy leaves no trace."""
+    if not postgres.schema_prefix:
+        with transaction.connection.cursor() as cursor:
+            cursor.executemany(
+                "INSERT INTO ops.provenance (provenance_id, tenant_id, asset, partition_key, code_version, data_version,"
+                " input_versions, known_at, seed, run_id, row_count)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s)",
+                made,
+            )
 
 
 def cut_off(postgres: PostgresResource, transaction: PostgresTransaction) -> datetime | None:
@@ -135,10 +138,16 @@ def cut_off(postgres: PostgresResource, transaction: PostgresTransaction) -> dat
     return row[0] if row else None
 
 
-def input_versions(context: dg.AssetExecutionContext, key: dg.AssetKey) -> dict[str, str | None]:
+def input_versions(making: Making, key: dg.AssetKey) -> dict[str, str | None]:
     """The data version of each direct input, by asset key."""
-    versions: dict[str, str | None] = {}
-    for dep in context.assets_def.specs_by_key[key].deps:
-        info = context.get_step_execution_context().maybe_fetch_and_get_input_asset_version_info(dep.asset_key)
-        versions[dep.asset_key.to_user_string()] = info.data_version.value if info and info.data_version else None
-    return versions
+    return {
+        dep.asset_key.to_user_string(): _input_version(making, dep.asset_key)
+        for dep in making.assets_def.specs_by_key[key].deps
+    }
+
+
+def _input_version(making: Making, key: dg.AssetKey) -> str | None:
+    if isinstance(making, OneOfMany):
+        return making.input_versions[key]
+    info = making.get_step_execution_context().maybe_fetch_and_get_input_asset_version_info(key)
+    return info.data_version.value if info and info.data_version else None

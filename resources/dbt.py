@@ -107,24 +107,25 @@ class DbtResource(dg.ConfigurableResource):
         models: Sequence[str],
         *,
         known_at: str,
-        partition: str = "",
+        partition: str | Sequence[str] = "",
         tests: bool = True,
         changed_since: Mapping[str, str] | None = None,
-        made_from: str = "",
+        made_from: str | Mapping[str, str] = "",
     ) -> Sequence[NodeOutcome]:
-        """Run ``models`` (stage.name) and their tests for one partition; DbtFailure when a model could not be made.
+        """Run ``models`` (stage.name) and their tests for one partition, or for several in the same statements.
 
         ``changed_since`` has the models that hold what arrived up to some moment already; the others are made anew.
-        ``made_from`` is the hash of code and declarations that is kept with how far they were made.
+        ``made_from`` is the hash of code and declarations that is kept with how far they were made; of several
+        partitions, the hash of each. DbtFailure when a model could not be made.
         """
         self._set_profile()
         variables = {
             "schema_prefix": self.schema_prefix,
             "known_at": known_at,
-            "partition": partition,
+            "partition": partition if isinstance(partition, str) else list(partition),
             "tenant": self.tenant,
             "changed_since": dict(changed_since or {}),
-            "made_from": made_from,
+            "made_from": made_from if isinstance(made_from, str) else dict(made_from),
         }
         parsed = _parsed(self.schema_prefix, _newest_input(), os.environ["CAUSEWAY_DBT_DATABASE"]).deepcopy()
         selected = ["--select", *models, "--vars", json.dumps(variables), "--no-write-json"]

@@ -35,7 +35,7 @@
         from {{ var('schema_prefix') }}events.unit_changes
         where
             changed_at > {{ changed_since(name) }}
-            {%- if var('partition') %} and tenant_id = {{ text_literal(var('partition').split('|')[0]) }}{% endif %}
+            {%- if var('partition') %} and tenant_id {{ is_one_of(tenants_asked_for()) }}{% endif %}
         {%- if maturing %}
         union
         {{ units_that_matured(name) }}
@@ -77,7 +77,9 @@
     {% if is_anew(name) | trim -%}
         true
     {%- else -%}
-        {{ rows }}.day in (select taken.day from changed_days as taken)
+        ({{ rows }}.tenant_id, {{ rows }}.experiment, {{ rows }}.day) in (
+            select taken.tenant_id, taken.experiment, taken.day from changed_days as taken
+        )
     {%- endif %}
 {%- endmacro %}
 
@@ -98,7 +100,8 @@
     {%- elif changed_by == 'rows' -%}
         {% do return(['(made.tenant_id, made.unit_id) in (select tenant_id, unit_id from ' ~ incoming ~ ')']) %}
     {%- elif changed_by == 'days' -%}
-        {% do return(['made.day in (select day from changed_days)' ~ partition]) %}
+        {%- set days = 'select tenant_id, experiment, day from changed_days' -%}
+        {% do return(['(made.tenant_id, made.experiment, made.day) in (' ~ days ~ ')' ~ partition]) %}
     {%- endif -%}
 {%- endmacro %}
 
@@ -124,6 +127,8 @@
         insert into {{ target }} ({{ columns }}) select {{ columns }} from {{ incoming }};
     {%- else -%}
         {%- set days = config.get('days_are_noted', false) -%}
+        {%- set key_column = config.get('partition_key') -%}
+        {%- set returned = (', tenant_id, ' ~ key_column if key_column else '') ~ (', day' if days else '') -%}
         {%- set conditions = conditions_of_change(name, config.require('changed_by'), incoming) -%}
         {%- for condition in conditions %}
         with changed as (
@@ -134,7 +139,7 @@
                     select from {{ incoming }} as incoming
                     where {{ row_text('incoming', names) }} = {{ row_text('made', names) }}
                 )
-            returning {{ row_hash('made', names) }} as hash {%- if days %}, tenant_id, experiment, day{% endif %}
+            returning {{ row_hash('made', names) }} as hash {{- returned }}
         )
         {{ note_days() if days }}
         {{ add_to_state(name, '-') }};
@@ -146,7 +151,7 @@
                 select from {{ target }} as made
                 where {{ conditions[0] }} and {{ row_text('incoming', names) }} = {{ row_text('made', names) }}
             )
-            returning {{ row_hash('made', names) }} as hash {%- if days %}, tenant_id, experiment, day{% endif %}
+            returning {{ row_hash('made', names) }} as hash {{- returned }}
         )
         {{ note_days() if days }}
         {{ add_to_state(name, '+') }};
@@ -170,38 +175,64 @@
     ('x' || substr(md5({{ row_text(rows, names) }}), 1, 15))::bit(60)::bigint
 {%- endmacro %}
 
+{# The states of the partitions asked for; that of a table without partitions has none. #}
 {% macro state_key(name) -%}
-    relation = {{ text_literal(model.fqn[1] ~ '.' ~ name) }} and partition_key = {{ text_literal(var('partition')) }}
+    relation = {{ text_literal(model.fqn[1] ~ '.' ~ name) }} and partition_key {{ is_one_of(partitions_asked_for() or ['']) }}
+{%- endmacro %}
+
+{% macro tenants_asked_for() -%}
+    {%- set tenants = [] -%}
+    {%- for partition in partitions_asked_for() if partition.split('|')[0] not in tenants -%}
+        {%- do tenants.append(partition.split('|')[0]) -%}
+    {%- endfor -%}
+    {% do return(tenants) %}
 {%- endmacro %}
 
 {% macro add_to_state(name, sign) -%}
-    update ops.table_states
-    set row_count = row_count {{ sign }} change.rows, hash_sum = hash_sum {{ sign }} change.total
-    from (select count(*) as rows, coalesce(sum(hash), 0) as total from changed) as change
-    where {{ state_key(name) }}
+    {%- set key_column = config.get('partition_key') -%}
+    update ops.table_states as state
+    set row_count = state.row_count {{ sign }} change.rows, hash_sum = state.hash_sum {{ sign }} change.total
+    from (
+        select {{ "tenant_id || '|' || " ~ key_column if key_column else "''::text" }} as partition_key, count(*) as rows, sum(hash) as total
+        from changed
+        group by 1
+    ) as change
+    where state.relation = {{ text_literal(model.fqn[1] ~ '.' ~ name) }} and state.partition_key = change.partition_key
 {%- endmacro %}
 
-{# In the transaction of the model: up to where it is made, and from what. A table that was made by hand has no state, and a
-   scratch copy needs none. #}
+{# In the transaction of the model: up to where each partition is made, and from what. A table that was made by hand has no
+   state, and a scratch copy needs none. `made_from` is one hash, or one of each partition. #}
 {% macro record_state() -%}
     {%- if execute and config.get('incremental_strategy') == 'replace_changed' and not var('schema_prefix') -%}
         {%- set name = this.identifier -%}
-        {%- set partition = in_partition(config.get('partition_key')) if var('partition') else 'true' -%}
         {%- if not var('made_from') -%}
             delete from ops.table_states where {{ state_key(name) if var('partition') else "relation = " ~ text_literal(model.fqn[1] ~ '.' ~ name) }}
         {%- elif is_anew(name) | trim -%}
             {%- set names = adapter.get_columns_in_relation(this) | map(attribute='name') | list -%}
+            {%- set key_column = config.get('partition_key') if var('partition') -%}
             insert into ops.table_states (tenant_id, relation, partition_key, made_from, known_at, row_count, hash_sum)
             select
-                {{ text_literal(var('partition').split('|')[0] or 'every_tenant') }},
+                asked.tenant_id,
                 {{ text_literal(model.fqn[1] ~ '.' ~ name) }},
-                {{ text_literal(var('partition')) }},
-                {{ text_literal(var('made_from')) }},
+                asked.partition_key,
+                asked.made_from,
                 {{ known_until() }},
-                count(*),
-                coalesce(sum({{ row_hash('made', names) }}), 0)
-            from {{ this }} as made
-            where {{ partition }}
+                count(made.tenant_id),
+                coalesce(sum({{ row_hash('made', names) }}) filter (where made.tenant_id is not null), 0)
+            from (
+                values
+                {%- for partition in partitions_asked_for() or [''] %}
+                {%- set parts = partition.split('|') %}
+                {%- set made_from = var('made_from') if var('made_from') is string else var('made_from')[partition] %}
+                (
+                    {{ text_literal(parts[0] or 'every_tenant') }}, {{ text_literal(parts[1:] | join('|')) }},
+                    {{ text_literal(partition) }}, {{ text_literal(made_from) }}
+                ){{ ',' if not loop.last }}
+                {%- endfor %}
+            ) as asked (tenant_id, key, partition_key, made_from)
+            left join {{ this }} as made
+                on {{ 'made.tenant_id = asked.tenant_id and made.' ~ key_column ~ ' = asked.key' if key_column else 'true' }}
+            group by asked.tenant_id, asked.partition_key, asked.made_from
             on conflict (relation, partition_key) do update
             set
                 made_from = excluded.made_from, known_at = excluded.known_at,
