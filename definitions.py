@@ -3,7 +3,7 @@
 import dagster as dg
 
 import assets
-from jobs import ROAD, find_interactions
+from jobs import MANY, ROAD, find_interactions
 from jobs.retention import daily_retention, retention
 from jobs.schedules import daily_landing, nightly_interactions
 from resources.dbt import DbtResource
@@ -13,7 +13,7 @@ from sensors import SENSORS
 
 defs = dg.Definitions(
     assets=dg.load_assets_from_package_module(assets, include_specs=True),
-    jobs=[*ROAD, find_interactions, retention],
+    jobs=[*ROAD, *MANY.values(), find_interactions, retention],
     schedules=[daily_landing, daily_retention, nightly_interactions],
     sensors=SENSORS,
     resources={"postgres": PostgresResource(), "dbt": DbtResource(), "mlflow": MlflowResource()},

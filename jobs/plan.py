@@ -1,7 +1,7 @@
 """What is stale or missing and may be made now: Dagster's own data versions decide, nothing is made twice."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -14,6 +14,7 @@ from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log.base import PartitionKeyFilter
 
+from jobs.many import MANY
 from jobs.observe import standing
 from jobs.road import GATED, ROAD
 
@@ -32,6 +33,21 @@ class Work:
         """The same state asks for the same run: a sensor that sees it twice launches it once."""
         text = "\n".join((self.job, self.partition or "", *(key.to_user_string() for key in self.assets), *self.causes))
         return sha256(text.encode()).hexdigest()[:32]
+
+
+def together(works: Iterable[Work]) -> Iterator[tuple[Work, ...]]:
+    """Works that one run can do: the same assets of many experiments."""
+    groups: dict[tuple[str, ...], list[Work]] = defaultdict(list)
+    for number, work in enumerate(works):
+        same = tuple(key.to_user_string() for key in work.assets) if work.job in MANY else (str(number),)
+        groups[(work.job, *same)].append(work)
+    for group in groups.values():
+        yield tuple(group)
+
+
+def key_of(works: Sequence[Work]) -> str:
+    """As ``Work.run_key``, of several."""
+    return works[0].run_key if len(works) == 1 else sha256("".join(each.run_key for each in works).encode()).hexdigest()[:32]
 
 
 def next_work(

@@ -411,6 +411,40 @@ class PostgresClient:
         return [self.schema_prefix + schema for schema in STAGES]
 
 
+class KeptOpenClient(PostgresClient):
+    """One connection for all transactions: for thousands of short ones, of which each would pay for a login.
+
+    A transaction inside another has a connection of its own, as ever.
+    """
+
+    _connection: psycopg.Connection[Any] | None = None
+    _is_lent = False
+
+    @contextmanager
+    def transaction(self, *, read_only: bool = False) -> Iterator[PostgresTransaction]:
+        """See ``PostgresClient.transaction``."""
+        if self._is_lent:
+            with super().transaction(read_only=read_only) as transaction:
+                yield transaction
+            return
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self.settings.address(self.role), tenant=self.tenant)
+            # What a prepared statement reads may be made anew meanwhile, with other columns.
+            self._connection.prepare_threshold = None
+        self._is_lent = True
+        try:
+            self._connection.read_only = read_only
+            with self._connection.transaction():
+                yield PostgresTransaction(self._connection, self.schema_prefix)
+        finally:
+            self._is_lent = False
+
+    def close(self) -> None:
+        """Let go of the connection; the next transaction opens another."""
+        if self._connection is not None:
+            self._connection.close()
+
+
 def content_version(columns: Sequence[str], rows: int, hash_sum: str) -> str:
     """The hash of a content of so many rows with these columns, whose hashes add up to ``hash_sum``.
 

@@ -1,7 +1,10 @@
+from collections.abc import Sequence
+
 import dagster as dg
 
+from jobs.many import MANY, run_config
 from jobs.observe import observe
-from jobs.plan import next_work
+from jobs.plan import Work, key_of, next_work, together
 from jobs.road import ROAD
 from resources.postgres import PostgresResource
 
@@ -9,7 +12,7 @@ _UNDER_WAY = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.Dagst
 
 
 @dg.sensor(
-    jobs=list(ROAD),
+    jobs=[*ROAD, *MANY.values()],
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Launches what is stale or missing, one step of the road at a time; nothing twice for the same inputs.",
@@ -21,15 +24,17 @@ def stale_work(context: dg.SensorEvaluationContext, postgres: PostgresResource) 
     observe(context.instance, postgres.client())
     work = next_work(context.instance, context.repository_def.asset_graph)
     return dg.SensorResult(
-        run_requests=[
-            dg.RunRequest(
-                run_key=each.run_key,
-                job_name=each.job,
-                partition_key=each.partition,
-                asset_selection=list(each.assets),
-                tags={"causeway/run_key": each.run_key},
-            )
-            for each in work
-        ],
+        run_requests=[_request(works) for works in together(work)],
         skip_reason=None if work else "everything is up to date",
+    )
+
+
+def _request(works: Sequence[Work]) -> dg.RunRequest:
+    key, first = key_of(works), works[0]
+    tags = {"causeway/run_key": key}
+    if len(works) > 1:
+        config = run_config([str(each.partition) for each in works], first.assets)
+        return dg.RunRequest(run_key=key, job_name=MANY[first.job].name, run_config=config, tags=tags)
+    return dg.RunRequest(
+        run_key=key, job_name=first.job, partition_key=first.partition, asset_selection=list(first.assets), tags=tags
     )

@@ -1,0 +1,112 @@
+"""Dagster's event log, read and written for all partitions of an asset at once, where Dagster asks for each alone."""
+
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+import dagster as dg
+from dagster import DagsterEventType
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
+from dagster._core.definitions.data_version import DATA_VERSION_TAG, extract_data_version_from_entry
+from dagster._core.events import DagsterEvent, StepMaterializationData
+from dagster._core.events.log import EventLogEntry
+from dagster._core.execution.context.system import StepExecutionContext
+
+AT_ONCE = 100
+"""Events in one statement: what they say of themselves may be long."""
+
+
+@dataclass(frozen=True)
+class Latest:
+    """The latest event that gave a partition of an asset its data version, or, without partitions, the asset."""
+
+    storage_id: int
+    version: str | None
+
+
+def latest(
+    instance: dg.DagsterInstance, key: dg.AssetKey, *, is_external: bool, partitions: Iterable[str] | None
+) -> Mapping[str | None, Latest]:
+    """By partition; of an asset without partitions (None), under None. What has no event is left out."""
+    if partitions is None:
+        record = instance.get_latest_data_version_record(key, is_source=is_external)
+        if record is None:
+            return {}
+        version = extract_data_version_from_entry(record.event_log_entry)
+        return {None: Latest(record.storage_id, version.value if version else None)}
+    storage = instance.event_log_storage
+    kind = DagsterEventType.ASSET_OBSERVATION if is_external else DagsterEventType.ASSET_MATERIALIZATION
+    wanted = sorted(partitions)
+    if not wanted:
+        return {}
+    ids = storage.get_latest_storage_id_by_partition(key, kind, set(wanted))
+    tags = storage.get_latest_tags_by_partition(key, kind, [DATA_VERSION_TAG], wanted)
+    return {partition: Latest(number, tags.get(partition, {}).get(DATA_VERSION_TAG)) for partition, number in ids.items()}
+
+
+def of_partition(version: str | None) -> str:
+    """What Dagster notes as the version of an input of which one partition is read: the hash of its versions."""
+    return sha256((version or "").encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Log:
+    """The log of one step, whose events tell of partitions that the step does not know."""
+
+    step: StepExecutionContext
+
+    def materialised(
+        self, key: dg.AssetKey, made: Sequence[dg.AssetMaterialization]
+    ) -> Mapping[str, AssetCheckEvaluationTargetMaterializationData]:
+        """Write materialisations of one asset; return by partition what checks say that they looked at."""
+        entries = [
+            self._entry(
+                DagsterEventType.ASSET_MATERIALIZATION, StepMaterializationData(each), f"Materialized {each.partition}."
+            )
+            for each in made
+        ]
+        for begin in range(0, len(entries), AT_ONCE):
+            self.step.instance.event_log_storage.store_event_batch(entries[begin : begin + AT_ONCE])
+        written = latest(
+            self.step.instance, key, is_external=False, partitions=[str(materialised.partition) for materialised in made]
+        )
+        return {
+            str(each.partition): AssetCheckEvaluationTargetMaterializationData(
+                run_id=self.step.run_id, storage_id=written[each.partition].storage_id, timestamp=entry.timestamp
+            )
+            for each, entry in zip(made, entries, strict=True)
+        }
+
+    def checked(self, evaluations: Iterable[dg.AssetCheckEvaluation]) -> None:
+        """Write results of checks."""
+        for each in evaluations:
+            said = f"Asset check '{each.check_name}' of {each.partition} {'passed' if each.passed else 'did not pass'}."
+            self.step.instance.event_log_storage.store_event(
+                self._entry(DagsterEventType.ASSET_CHECK_EVALUATION, each, said)
+            )
+
+    def _entry(self, kind: DagsterEventType, data: object, message: str) -> EventLogEntry:
+        step = self.step
+        event = DagsterEvent(
+            event_type_value=kind.value,
+            job_name=step.job_name,
+            step_handle=step.step.handle,
+            node_handle=step.step.node_handle,
+            step_kind_value=step.step.kind.value,
+            logging_tags=step.event_tags,
+            event_specific_data=data,
+            message=message,
+            pid=os.getpid(),
+        )
+        return EventLogEntry(
+            error_info=None,
+            level="debug",
+            user_message="",
+            run_id=step.run_id,
+            timestamp=time.time(),
+            step_key=step.step.key,
+            job_name=step.job_name,
+            dagster_event=event,
+        )
