@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from weakref import WeakKeyDictionary
 
 import dagster as dg
 from dagster import DagsterEventType
@@ -12,6 +13,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetC
 from dagster._core.definitions.data_version import DATA_VERSION_TAG, extract_data_version_from_entry
 from dagster._core.events import DagsterEvent, StepMaterializationData
 from dagster._core.events.log import EventLogEntry
+from dagster._core.event_api import EventRecordsFilter
 from dagster._core.execution.context.system import StepExecutionContext
 
 AT_ONCE = 100
@@ -44,6 +46,24 @@ def latest(
     ids = storage.get_latest_storage_id_by_partition(key, kind, set(wanted))
     tags = storage.get_latest_tags_by_partition(key, kind, [DATA_VERSION_TAG], wanted)
     return {partition: Latest(number, tags.get(partition, {}).get(DATA_VERSION_TAG)) for partition, number in ids.items()}
+
+
+_tags: WeakKeyDictionary[dg.DagsterInstance, dict[int, Mapping[str, str]]] = WeakKeyDictionary()
+
+
+def tags_of(
+    instance: dg.DagsterInstance, key: dg.AssetKey, storage_ids: Iterable[int], *, is_external: bool
+) -> Mapping[int, Mapping[str, str]]:
+    """The tags of events of one asset. What was written once stays as it is, and is read once."""
+    known = _tags.setdefault(instance, {})
+    wanted = set(storage_ids)
+    new = sorted(wanted - known.keys())
+    kind = DagsterEventType.ASSET_OBSERVATION if is_external else DagsterEventType.ASSET_MATERIALIZATION
+    for begin in range(0, len(new), AT_ONCE):
+        chosen = EventRecordsFilter(kind, asset_key=key, storage_ids=new[begin : begin + AT_ONCE])
+        for record in instance.event_log_storage.get_event_records(chosen):
+            known[record.storage_id] = record.event_log_entry.tags or {}
+    return {number: known[number] for number in wanted if number in known}
 
 
 def of_partition(version: str | None) -> str:

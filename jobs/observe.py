@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 import dagster as dg
-from dagster._core.definitions.data_version import DATA_VERSION_TAG, extract_data_version_from_entry
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from assets import partitions, versions
+from jobs.event_log import latest, tags_of
 from jobs.standing import Standing
 from resources.postgres_client import PostgresClient
 
@@ -51,10 +52,10 @@ def _report(
     tags: Mapping[str, Mapping[str, str]] | None = None,
 ) -> list[str]:
     changed = []
+    of_partitions = None if None in current else [str(partition) for partition in current]
+    known = latest(instance, key, is_external=True, partitions=of_partitions)
     for partition, version in current.items():
-        record = instance.get_latest_data_version_record(key, is_source=True, partition_key=partition)
-        known = extract_data_version_from_entry(record.event_log_entry) if record else None
-        if known is None or known.value != version:
+        if partition not in known or known[partition].version != version:
             more = (tags or {}).get(partition or "", {})
             instance.report_runless_asset_event(
                 dg.AssetObservation(asset_key=key, partition=partition, tags={DATA_VERSION_TAG: version, **more})
@@ -65,12 +66,11 @@ def _report(
 
 def standing(instance: dg.DagsterInstance) -> Standing:
     """What there was to compute for each experiment when its declaration was last seen."""
-    found = {}
-    for partition in instance.get_dynamic_partitions(partitions.experiments.name):
-        record = instance.get_latest_data_version_record(
-            dg.AssetKey(["registry", EXPERIMENTS]), is_source=True, partition_key=partition
-        )
-        observation = record.asset_observation if record else None
-        if observation is not None:
-            found[partition] = observation.tags.get(STATUS_TAG, "running"), observation.tags.get(PLAN_TAG) == "yes"
-    return Standing.of(found)
+    key = dg.AssetKey(["registry", EXPERIMENTS])
+    names = instance.get_dynamic_partitions(partitions.experiments.name)
+    seen = latest(instance, key, is_external=True, partitions=names)
+    tags = tags_of(instance, key, [each.storage_id for each in seen.values()], is_external=True)
+    said = {str(partition): tags[each.storage_id] for partition, each in seen.items()}
+    return Standing.of(
+        {partition: (each.get(STATUS_TAG, "running"), each.get(PLAN_TAG) == "yes") for partition, each in said.items()}
+    )

@@ -8,12 +8,12 @@ from hashlib import sha256
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_spec import AssetCheckSeverity
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
-from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.definitions.data_version import StaleStatus
 from dagster._core.definitions.partitions.context import partition_loading_context
-from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log.base import PartitionKeyFilter
 
+from jobs.freshness import Freshness
 from jobs.many import MANY
 from jobs.observe import standing
 from jobs.road import GATED, ROAD
@@ -65,12 +65,12 @@ def next_work(
         return experiments.asks_for(work.job, work.partition) and wanted(work)
 
     with partition_loading_context(dynamic_partitions_store=instance):
-        resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
+        freshness = Freshness(instance, graph)
         for job in ROAD:
             found = tuple(
                 filter(
                     wanted,
-                    _work_of(job.name, _assets_of(job, graph), resolver, is_wanted, instance=instance, graph=graph),
+                    _work_of(job.name, _assets_of(job, graph), freshness, is_wanted, instance=instance, graph=graph),
                 )
             )
             if found:
@@ -86,7 +86,7 @@ def _assets_of(job: object, graph: BaseAssetGraph) -> Sequence[dg.AssetKey]:
 def _work_of(
     job: str,
     keys: Sequence[dg.AssetKey],
-    resolver: CachingStaleStatusResolver,
+    freshness: Freshness,
     wanted: Callable[[Work], bool],
     *,
     instance: dg.DagsterInstance,
@@ -97,16 +97,15 @@ def _work_of(
     for key in keys:
         partitions_def = graph.get(key).partitions_def
         for partition in partitions_def.get_partition_keys() if partitions_def else (None,):
-            # Asking for a status costs queries: not for a partition that nobody wants now.
             if not wanted(Work(job, partition, (), ())):
                 continue
-            status = resolver.get_status(key, partition)
-            if status is StaleStatus.FRESH:
-                continue
-            by_partition[partition].append(key)
-            causes[partition].extend(_causes(resolver, key, partition, status))
+            status, why = freshness.of(key, partition)
+            if status is not StaleStatus.FRESH:
+                by_partition[partition].append(key)
+                causes[partition].extend(why)
     for partition, stale in sorted(by_partition.items(), key=lambda item: item[0] or ""):
-        closed = _closed_gates(instance, graph, keys, partition) - set(stale) if job in GATED else set()
+        behind = set(keys) - set(stale)
+        closed = _closed_gates(instance, graph, behind, partition) if job in GATED else set()
         open_keys = [
             key
             for key in stale
@@ -125,23 +124,8 @@ def _waits(key: dg.AssetKey, keys: Sequence[dg.AssetKey], stale: Sequence[dg.Ass
     )
 
 
-def _causes(
-    resolver: CachingStaleStatusResolver, key: dg.AssetKey, partition: str | None, status: StaleStatus
-) -> Iterator[str]:
-    if status is StaleStatus.MISSING:
-        yield f"{key.to_user_string()} is missing"
-    for cause in resolver.get_stale_causes(key, partition):
-        version = ""
-        if cause.dependency is not None:
-            version = resolver.get_current_data_version(
-                cause.dependency.asset_key, cause.dependency.partition_key
-            ).value
-            version = f" of {cause.dependency.asset_key.to_user_string()}: {version}"
-        yield f"{key.to_user_string()} {cause.reason}{version}"
-
-
 def _closed_gates(
-    instance: dg.DagsterInstance, graph: BaseAssetGraph, keys: Sequence[dg.AssetKey], partition: str | None
+    instance: dg.DagsterInstance, graph: BaseAssetGraph, keys: Iterable[dg.AssetKey], partition: str | None
 ) -> set[dg.AssetKey]:
     """Assets of which a blocking check failed when they were last made."""
     checks = [

@@ -70,39 +70,39 @@ select
         when 'retention' then seen_until < counts_until
         when 'time_to_event' then seen_until <= counts_from
         else false
-    end as is_immature
+    end as is_immature,
+    type,
+    lowest,
+    highest,
+    lowest_quantile,
+    highest_quantile,
+    quantiles_without_zeros,
+    excluded_below,
+    excluded_above
 from measured
 {%- endmacro %}
 
 {# The value of every unit and metric: outcomes within the bounds that the metric declares, or why there is none. Follows the
-   CTEs outcomes and metrics. #}
+   CTE outcomes, which carries what the metric says: joined here, where the server takes definitions written a moment ago for
+   few, all outcomes would be made again for each of them. #}
 {% macro values_of_outcomes() -%}
 judged as (
     select
-        outcomes.*,
-        metrics.lowest,
-        metrics.highest,
-        metrics.lowest_quantile,
-        metrics.highest_quantile,
-        metrics.quantiles_without_zeros,
+        *,
         case
-            when outcomes.is_immature then 'immature'
-            when outcomes.outcome is null then 'missing'
-            when metrics.type = 'ratio' and outcomes.denominator is null then 'missing'
-            when outcomes.outcome < metrics.excluded_below::numeric then 'excluded'
-            when outcomes.outcome > metrics.excluded_above::numeric then 'excluded'
+            when is_immature then 'immature'
+            when outcome is null then 'missing'
+            when type = 'ratio' and denominator is null then 'missing'
+            when outcome < excluded_below::numeric then 'excluded'
+            when outcome > excluded_above::numeric then 'excluded'
             else 'measured'
         end as status
     from outcomes
-    inner join metrics
-        on
-            outcomes.tenant_id = metrics.tenant_id
-            and outcomes.experiment = metrics.experiment
-            and outcomes.metric = metrics.metric
 ),
 
--- Of all arms together: bounds of each arm's own would hide what a variant does to the largest values.
-bounds as (
+-- Of all arms together: bounds of each arm's own would hide what a variant does to the largest values. Made once, and not again
+-- for each value where the server expects few of them.
+bounds as materialized (
     select
         tenant_id,
         experiment,

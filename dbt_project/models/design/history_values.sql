@@ -12,9 +12,4 @@ outcomes as (
     {{ outcomes_of('select * from moments where ' ~ days_are_over('moments')) }}
 ),
 
-metrics as (
-    select * from {{ source('experiments', 'metric_definitions') }}
-    where {{ in_partition('experiment') }}
-),
-
 {{ values_of_outcomes() }}

@@ -13,9 +13,4 @@ outcomes as (
     where {{ in_partition('experiment') }}
 ),
 
-metrics as (
-    select * from {{ source('experiments', 'metric_definitions') }}
-    where {{ in_partition('experiment') }}
-),
-
 {{ values_of_outcomes() }}
