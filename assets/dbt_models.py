@@ -130,12 +130,6 @@ class StageModels:
                     # The API keeps answers until it is told that there are newer ones.
                     for tenant in sorted({split(partition)[0] for partition in makings}):
                         transaction.execute("SELECT pg_notify('serving_changed', %s)", (tenant,))
-            schema = dg.TableSchema(
-                [
-                    dg.TableColumn(name, column["data_type"], description=column["description"])
-                    for name, column in node["columns"].items()
-                ]
-            )
             for partition in makings:
                 version, rows = versions[partition]
                 yield (
@@ -145,7 +139,6 @@ class StageModels:
                         data_version=dg.DataVersion(version),
                         metadata={
                             "dagster/row_count": rows,
-                            "dagster/column_schema": schema,
                             "known_at": str(building.known_at),
                             # What arrived up to then was in it already; -infinity: it was made anew.
                             "changed_since": building.increment.changed_since.get(node["name"], ANEW),

@@ -1,5 +1,8 @@
 """The declaration that a partition was made from."""
 
+import json
+from functools import lru_cache
+
 from assets.partitions import split
 from causeway.declarations.experiment import ExperimentDeclaration
 from causeway.declarations.metric import MetricDeclaration
@@ -12,26 +15,32 @@ def experiment(postgres: PostgresResource, partition_key: str) -> ExperimentDecl
 
     LookupError when nothing is declared under that key, or a metric that it uses is not declared.
     """
-    found = ExperimentDeclaration.model_validate(_document(postgres, "experiments", partition_key))
+    found = _experiment(_document(postgres, "experiments", partition_key))
     used = [metric.metric for metric in found.metrics if metric.metric is not None]
     return found.with_metrics({key: _metric(postgres, f"{found.tenant}|{key}") for key in used})
 
 
+@lru_cache(maxsize=1024)
+def _experiment(document: str) -> ExperimentDeclaration:
+    """By what it says: twenty assets of one partition read the same."""
+    return ExperimentDeclaration.model_validate(json.loads(document))
+
+
 def _metric(postgres: PostgresResource, partition_key: str) -> MetricDeclaration:
-    return MetricDeclaration.model_validate(_document(postgres, "metrics", partition_key))
+    return MetricDeclaration.model_validate(json.loads(_document(postgres, "metrics", partition_key)))
 
 
 def study(postgres: PostgresResource, partition_key: str) -> StudyDeclaration:
     """The study in force; LookupError when nothing is declared under that key."""
-    return StudyDeclaration.model_validate(_document(postgres, "studies", partition_key))
+    return StudyDeclaration.model_validate(json.loads(_document(postgres, "studies", partition_key)))
 
 
-def _document(postgres: PostgresResource, table: str, partition_key: str) -> object:
+def _document(postgres: PostgresResource, table: str, partition_key: str) -> str:
     client = postgres.client()
     row = client.fetch_one(
-        f"SELECT declaration FROM {client.table('registry.' + table)} WHERE tenant_id = %s AND key = %s",
+        f"SELECT declaration::text FROM {client.table('registry.' + table)} WHERE tenant_id = %s AND key = %s",
         split(partition_key),
     )
     if row is None:
         raise LookupError(f"nothing is declared in registry.{table} under {partition_key}")
-    return row[0]
+    return str(row[0])

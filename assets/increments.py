@@ -62,7 +62,9 @@ def together(increments: Mapping[str, Increment]) -> Iterator[tuple[Sequence[str
     """
     groups: dict[tuple[tuple[str, str], ...], list[str]] = defaultdict(list)
     for partition, increment in increments.items():
-        groups[(*sorted(increment.changed_since.items()), ("is kept", str(bool(increment.made_from))))].append(partition)
+        groups[(*sorted(increment.changed_since.items()), ("is kept", str(bool(increment.made_from))))].append(
+            partition
+        )
     for partitions in groups.values():
         made_from = {partition: increments[partition].made_from for partition in partitions}
         yield partitions, increments[partitions[0]], made_from
@@ -87,7 +89,9 @@ def versions_and_rows(
     )
     columns = transaction.columns(relation, NOT_CONTENT)
     found = {partition: (content_version(columns, rows, total), rows) for partition, rows, total in states}
-    unknown = {partition: keys_of(partition, unit) if unit else {} for partition in partitions if partition not in found}
+    unknown = {
+        partition: keys_of(partition, unit) if unit else {} for partition in partitions if partition not in found
+    }
     if unknown:
         hashed = transaction.content_hashes(relation, list(unknown.values()), NOT_CONTENT)
         found |= dict(zip(unknown, hashed, strict=True))

@@ -38,8 +38,9 @@ def _ingest(report: Callable[[str], object]) -> Sequence[Figure]:
 def _analysis(report: Callable[[str], object]) -> Sequence[Figure]:
     from benchmarks.analysis import analysis
     from benchmarks.large_experiment import large_experiment
+    from benchmarks.many_experiments import many_experiments
 
-    return [*analysis(report), *large_experiment(report)]
+    return [*analysis(report), *large_experiment(report), *many_experiments(report)]
 
 
 BENCHMARKS: Mapping[str, Callable[[Callable[[str], object]], Sequence[Figure]]] = {

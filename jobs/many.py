@@ -73,7 +73,9 @@ def make(
     context.add_output_metadata(
         {
             "asset partitions made": sum(each.materialised for each in made.values()),
-            "closed gates": dg.MetadataValue.json({key: each.closed_gates for key, each in made.items() if each.closed_gates}),
+            "closed gates": dg.MetadataValue.json(
+                {key: each.closed_gates for key, each in made.items() if each.closed_gates}
+            ),
             "failures": dg.MetadataValue.json({key: each.failures for key, each in made.items() if each.failures}),
         }
     )
@@ -335,7 +337,8 @@ class Step:
             if spec.blocking and not result.passed and result.severity is dg.AssetCheckSeverity.ERROR:
                 outcomes[partition].closed_gates.append(name)
                 outcomes[partition].stopped |= set(self.keys)
-        self.log.checked(evaluations)
+        if evaluations:
+            self.log.checked(evaluations)
 
 
 def _function(assets_def: dg.AssetsDefinition) -> Callable[[OneOfMany, Mapping[str, Any]], Any]:

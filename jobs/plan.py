@@ -47,7 +47,11 @@ def together(works: Iterable[Work]) -> Iterator[tuple[Work, ...]]:
 
 def key_of(works: Sequence[Work]) -> str:
     """As ``Work.run_key``, of several."""
-    return works[0].run_key if len(works) == 1 else sha256("".join(each.run_key for each in works).encode()).hexdigest()[:32]
+    return (
+        works[0].run_key
+        if len(works) == 1
+        else sha256("".join(each.run_key for each in works).encode()).hexdigest()[:32]
+    )
 
 
 def next_work(
@@ -103,14 +107,14 @@ def _work_of(
             if status is not StaleStatus.FRESH:
                 by_partition[partition].append(key)
                 causes[partition].extend(why)
+    # Most partitions are stale in the same way.
+    settled: dict[tuple[dg.AssetKey, ...], list[dg.AssetKey]] = {}
     for partition, stale in sorted(by_partition.items(), key=lambda item: item[0] or ""):
         behind = set(keys) - set(stale)
         closed = _closed_gates(instance, graph, behind, partition) if job in GATED else set()
-        open_keys = [
-            key
-            for key in stale
-            if not closed & graph.get_ancestor_asset_keys(key) and not _waits(key, keys, stale, graph)
-        ]
+        if tuple(stale) not in settled:
+            settled[tuple(stale)] = [key for key in stale if not _waits(key, keys, stale, graph)]
+        open_keys = [key for key in settled[tuple(stale)] if not closed & graph.get_ancestor_asset_keys(key)]
         if open_keys:
             yield Work(job, partition, tuple(open_keys), tuple(sorted(causes[partition])))
 

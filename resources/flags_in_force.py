@@ -7,7 +7,7 @@ from causeway.assignment.declared import flag_set
 from causeway.assignment.flags import Experiment, FlagSet
 from causeway.assignment.sticky import StickyRecord, assignment_key
 from resources.postgres_client import PostgresTransaction
-from resources.registry_rows import standing_of
+from resources.registry_rows import REFERRING, standing_of
 
 TARGETING_KEY = "targetingKey"
 
@@ -18,19 +18,40 @@ _ASSIGNED = (
 )
 
 
+_made: dict[str, tuple[object, FlagSet]] = {}
+"""By tenant, what its registry said when it was last read, and what was made of that."""
+
+
 def flags_in_force(transaction: PostgresTransaction, tenant: str) -> FlagSet:
-    """Everything that ``tenant`` declares and that can be evaluated; what is switched off is off."""
-    standing = standing_of(transaction, tenant)
+    """Everything that ``tenant`` declares and that can be evaluated; what is switched off is off.
+
+    A run of many experiments asks once for each, and is given what it was given before while the registry says the same.
+    """
+    said = transaction.fetch_all(
+        " UNION ALL ".join(
+            "SELECT md5(string_agg(declaration::text, ' ' ORDER BY declaration::text))"
+            f" FROM {transaction.table('registry.' + table)} WHERE tenant_id = %(tenant)s"
+            for table in REFERRING
+        ),
+        {"tenant": tenant},
+    )
     killed = transaction.fetch_all(
-        f"SELECT key FROM {transaction.table('registry.kill_switches')} WHERE tenant_id = %s", (tenant,)
+        f"SELECT key FROM {transaction.table('registry.kill_switches')} WHERE tenant_id = %s ORDER BY key", (tenant,)
     )
-    return flag_set(
-        standing.experiments.values(),
-        standing.flags.values(),
-        standing.layers.values(),
-        standing.saved_groups.values(),
-        killed=frozenset(key for (key,) in killed),
-    )
+    before = _made.get(tenant)
+    if before is None or before[0] != (said, killed):
+        standing = standing_of(transaction, tenant)
+        _made[tenant] = before = (
+            (said, killed),
+            flag_set(
+                standing.experiments.values(),
+                standing.flags.values(),
+                standing.layers.values(),
+                standing.saved_groups.values(),
+                killed=frozenset(key for (key,) in killed),
+            ),
+        )
+    return before[1]
 
 
 def stored_assignments(

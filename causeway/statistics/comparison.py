@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scipy import stats
+from scipy import special
 
 from causeway.statistics.effect import Effect
 from causeway.statistics.relative_effect import relative_effect
@@ -39,9 +39,9 @@ def compare_means(
     sequential method move the same effect to another critical value.
     """
     difference = treated.value - control.value
-    critical_value = float(stats.t.isf(alpha / 2, df))
+    critical_value = float(-special.stdtrit(df, alpha / 2))
     half_width = critical_value * std_error
-    p_value = float(2 * stats.t.sf(abs(difference) / std_error, df))
+    p_value = float(2 * special.stdtr(df, -abs(difference) / std_error))
     interval = (difference - half_width, difference + half_width)
     relative = relative_effect(
         treated.value,

@@ -129,7 +129,7 @@ def _difference_by_fieller(
     treated: JointMoments, control: JointMoments, df: float, alpha: float, settings: dict[str, Any]
 ) -> Effect:
     """The difference where the delta method is not safe; both arms hold the outcome and the denominator only."""
-    critical_value = float(stats.t.isf(alpha / 2, df))
+    critical_value = float(-special.stdtrit(df, alpha / 2))
     limit = 1 / max(denominator_cv(arm, arm.names[1]) for arm in (treated, control))
     if critical_value >= limit:
         reason = "the mean denominator of an arm is not separated from zero at this alpha"
@@ -155,7 +155,7 @@ def _difference_by_fieller(
         std_error=(upper - lower) / 2 / critical_value,
         ci_low=lower,
         ci_high=upper,
-        p_value=float(2 * stats.t.sf(touching, df)),
+        p_value=float(2 * special.stdtr(df, -touching)),
         settings={
             **settings,
             "interval": "fieller",

@@ -135,7 +135,13 @@ class Worlds:
 
 @pytest.fixture(scope="module")
 def worlds(own_house: House, broken_asset: None) -> Worlds:
-    from conftest import world_in_time, world_looked_at_daily, world_of_odd_arms, world_with_lift, world_with_srm
+    from tests.pipeline.conftest import (
+        world_in_time,
+        world_looked_at_daily,
+        world_of_odd_arms,
+        world_with_lift,
+        world_with_srm,
+    )
 
     for declare in (world_with_lift, world_with_srm, world_of_odd_arms, world_in_time, world_looked_at_daily):
         declare(own_house)
@@ -184,9 +190,9 @@ def test_it_was_one_run_and_not_one_each(one_by_one: dict[str, Any], at_once: di
 
 
 def test_a_closed_gate_holds_up_its_own_experiment_alone(worlds: Worlds, at_once: dict[str, Any]) -> None:
-    assert {
-        each.work.partition: each.closed_gates for each in at_once["ran"] if "srm" in each.closed_gates
-    } == {CLOSED: ("srm",)}
+    assert {each.work.partition: each.closed_gates for each in at_once["ran"] if "srm" in each.closed_gates} == {
+        CLOSED: ("srm",)
+    }
     made = at_once["materialisations"]
     assert made[CLOSED, "estimates/headline_effects"] is None
     assert made[CLOSED, "serving/experiment_results"] is not None
