@@ -121,8 +121,8 @@ def record(postgres: PostgresResource, transaction: PostgresTransaction, made: S
     if not postgres.schema_prefix:
         with transaction.connection.cursor() as cursor:
             cursor.executemany(
-                "INSERT INTO ops.provenance (provenance_id, tenant_id, asset, partition_key, code_version, data_version,"
-                " input_versions, known_at, seed, run_id, row_count)"
+                "INSERT INTO ops.provenance (provenance_id, tenant_id, asset, partition_key, code_version,"
+                " data_version, input_versions, known_at, seed, run_id, row_count)"
                 " VALUES (%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s)",
                 made,
             )

@@ -174,8 +174,8 @@ def _refresh(settings: Settings, instance: Any, report: Report, experiments: int
         wall, sql, processor = (late - early for early, late in zip(marks[before], marks[after], strict=True))
         spent.append(Each((wall - sql) / experiments, sql / experiments, processor / experiments))
         report(
-            f"  {before} to {after}: {wall:.1f} s, of them {sql:.1f} s in SQL; an experiment: {spent[-1].beyond:.3f} s beyond"
-            f" SQL, {spent[-1].processor:.3f} s of processor time"
+            f"  {before} to {after}: {wall:.1f} s, {sql:.1f} s in SQL; an experiment: {spent[-1].beyond:.3f} s beyond SQL,"
+            f" {spent[-1].processor:.3f} s of processor time"
         )
     made = {each.work.partition for each in ran if each.work.job == "publish_experiment"}
     if len(made) != experiments:

@@ -10,7 +10,7 @@ import inspect
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from graphlib import TopologicalSorter
@@ -20,8 +20,8 @@ import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.definitions.data_version import DEFAULT_DATA_VERSION, DataVersion
 from dagster._core.execution.plan.execute_step import _build_data_version_tags
-from dagster_shared.error import SerializableErrorInfo
 from dagster._utils.error import serializable_error_info_from_exc_info
+from dagster_shared.error import SerializableErrorInfo
 
 import assets
 from assets.dbt_models import STAGES

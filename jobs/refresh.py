@@ -15,7 +15,9 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dataclass(frozen=True)
 class Ran:
-    """What became of one partition in a run that was launched. ``seconds`` is its share of a run of many. ``closed_gates`` names blocking checks that failed: an answer, not a failure."""
+    """What became of one partition in a run that was launched; ``seconds`` is its share of a run of many.
+
+    ``closed_gates`` names blocking checks that failed: an answer, not a failure."""
 
     work: Work
     run_id: str

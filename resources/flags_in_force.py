@@ -25,7 +25,7 @@ _made: dict[str, tuple[object, FlagSet]] = {}
 def flags_in_force(transaction: PostgresTransaction, tenant: str) -> FlagSet:
     """Everything that ``tenant`` declares and that can be evaluated; what is switched off is off.
 
-    A run of many experiments asks once for each, and is given what it was given before while the registry says the same.
+    A run of many experiments asks once for each, and is given the same while the registry says the same.
     """
     said = transaction.fetch_all(
         " UNION ALL ".join(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from scipy import optimize, stats
+from scipy import optimize, special
 
 from causeway.statistics.comparison import EstimatedMean, check_alpha, compare_means, satterthwaite_df
 from causeway.statistics.effect import Effect, Status
