@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.own_house import own_settings
 from benchmarks.figure import Figure
+from benchmarks.own_house import own_settings
 from causeway.declarations.experiment import ExperimentDeclaration
 from resources.connection import connect
 from resources.postgres_client import PostgresClient

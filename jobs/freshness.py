@@ -82,7 +82,7 @@ class Freshness:
         current, cursor = self._events(dep).get(partition), provenance.input_storage_ids[dep]
         if current is None or cursor is None or current.storage_id <= cursor:
             return False
-        if parent.is_external or dep in child.assets_def.keys:
+        if parent.is_external or dep not in child.assets_def.keys_by_input_name.values():
             # What is noted of these is not the version of this very partition.
             return None
         return noted.value != of_partition(current.version)

@@ -201,7 +201,7 @@ class Step:
             if isinstance(result, dg.MaterializeResult):
                 key = result.asset_key or self.keys[0]
                 materialised[key][partition] = result
-                makings[partition].input_versions[key] = result.data_version and result.data_version.value
+                self._tell(makings[partition], key, result)
                 for check in result.check_results or ():
                     checked[check.asset_key or key].append((partition, check))
             elif isinstance(result, dg.AssetCheckResult):
@@ -214,6 +214,12 @@ class Step:
         for key in self.keys:
             targets = self._written(key, materialised[key], inputs, outcomes)
             self._gated(checked[key], targets, outcomes)
+
+    def _tell(self, making: OneOfMany, key: dg.AssetKey, result: dg.MaterializeResult) -> None:
+        """What is made by the same function afterwards is made from this."""
+        version = result.data_version and result.data_version.value
+        is_input = key in self.assets_def.keys_by_input_name.values()
+        making.input_versions[key] = of_partition(version) if is_input else version
 
     def _inputs(self, partitions: Sequence[str]) -> dict[dg.AssetKey, dict[str | None, Latest]]:
         """What is known of everything that these assets are made from."""
@@ -238,7 +244,8 @@ class Step:
         known = inputs[key].get(partition if node.is_partitioned else None)
         if known is None:
             return None
-        if not node.is_partitioned or key in self.assets_def.keys:
+        # Every input of which one partition is read, what is made by the same function included.
+        if not node.is_partitioned or key not in self.assets_def.keys_by_input_name.values():
             return known.version
         return of_partition(None if node.is_external else known.version)
 

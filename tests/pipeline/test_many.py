@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.data_version import CachingStaleStatusResolver
+from dagster._core.definitions.data_version import DATA_VERSION_TAG, CachingStaleStatusResolver
 from dagster._core.definitions.partitions.context import partition_loading_context
 from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 RAISES = "acme|odd_arms"
 CLOSED = "acme|srm"
 PARTITIONS = ("acme|lift", CLOSED, RAISES, "globex|timing", "globex|shown", "initech|looked_at")
+
+
+REPORTS = dg.AssetKey(["serving", "experiment_reports"])
+"""Their pages name what they were made from, and are others whenever it is made again."""
 
 
 class DiskIsFull(RuntimeError):
@@ -82,13 +87,19 @@ class Worlds:
         )
 
     def rows(self) -> dict[tuple[str, str], str]:
-        return {
+        """By partition and table; of reports what they say, without the ids of what they were made from."""
+        found = {
             (partition, ".".join(key.path)): self.house.client.content_hash(
                 ".".join(key.path), keys_of(partition, "experiment"), NOT_CONTENT
             )
             for partition in PARTITIONS
             for key in self.keys
+            if key != REPORTS
         }
+        for row in self.house.rows("SELECT * FROM serving.experiment_reports"):
+            said = f"{row['title']} {row['lead']} {row['page']}"
+            found[f"{row['tenant_id']}|{row['experiment']}", ".".join(REPORTS.path)] = re.sub(r"p_\w{20}", "p", said)
+        return found
 
     def materialisations(self) -> dict[tuple[str, str], Any]:
         """Tags, without the numbers of events, and which things are told beside them."""
@@ -98,7 +109,11 @@ class Worlds:
                 record = self.house.instance.get_latest_data_version_record(key, False, partition)
                 made = record.asset_materialization if record else None
                 found[partition, key.to_user_string()] = made and (
-                    {name: value for name, value in (made.tags or {}).items() if "pointer" not in name},
+                    {
+                        name: value
+                        for name, value in (made.tags or {}).items()
+                        if "pointer" not in name and (key != REPORTS or name != DATA_VERSION_TAG)
+                    },
                     {name for name in made.metadata if name != "partitions_in_dbt"},
                 )
         return found
@@ -107,6 +122,7 @@ class Worlds:
         rows = self.house.rows(
             "SELECT DISTINCT ON (asset, partition_key) asset, partition_key, tenant_id, code_version, data_version,"
             " input_versions, known_at, seed, row_count FROM ops.provenance WHERE partition_key = ANY(%s)"
+            " AND asset <> 'serving/experiment_reports'"
             " ORDER BY asset, partition_key, materialized_at DESC",
             list(PARTITIONS),
         )
@@ -230,7 +246,7 @@ def test_what_is_stale_is_what_dagster_says(worlds: Worlds, at_once: dict[str, A
     path = house.folder / "acme_lift.yaml"
     before = path.read_text()
     fresh = _both(worlds)
-    path.write_text(before + "description: Another one.\n")
+    path.write_text(before + "hypothesis: Another one.\n")
     register_folder(house.client, house.folder)
     observe(house.instance, house.client)
     stale = _both(worlds)
