@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from html import escape
 from unicodedata import east_asian_width
 
@@ -50,7 +51,8 @@ def cleaned(text: str) -> str:
     >>> cleaned("a\\x00b\\u202ec") == "a\\ufffdb\\ufffdc"
     True
     """
-    return _UNFIT.sub("\ufffd", text)
+    # Almost every text is plain, and a drawing has hundreds.
+    return text if text.isascii() and text.isprintable() else _UNFIT.sub("\ufffd", text)
 
 
 def escaped(text: str) -> str:
@@ -85,6 +87,7 @@ def fitted(label: str, room: float) -> str:
     return shorten(label, max(length, 1))
 
 
+@lru_cache(maxsize=4096)
 def _breadth_of(letter: str) -> float:
     if letter in "WMmw@%…" or east_asian_width(letter) in "WF":
         return 1.7
