@@ -174,7 +174,7 @@ def _refresh(settings: Settings, instance: Any, report: Report, experiments: int
         wall, sql, processor = (late - early for early, late in zip(marks[before], marks[after], strict=True))
         spent.append(Each((wall - sql) / experiments, sql / experiments, processor / experiments))
         report(
-            f"  {before} to {after}: {wall:.1f} s, {sql:.1f} s in SQL; an experiment: {spent[-1].beyond:.3f} s beyond it,"
+            f"  {before} to {after}: {wall:.1f} s, {sql:.1f} s in SQL; each {spent[-1].beyond:.3f} s beyond it,"
             f" {spent[-1].processor:.3f} s of processor time"
         )
     made = {each.work.partition for each in ran if each.work.job == "publish_experiment"}
