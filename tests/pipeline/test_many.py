@@ -16,11 +16,12 @@ from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log.base import PartitionKeyFilter
 
-from assets.partitions import experiments, keys_of
+from assets.partitions import keys_of
 from assets.publication import NOT_CONTENT, publish
 from jobs.freshness import Freshness, asked_of_dagster
 from jobs.observe import observe
 from jobs.refresh import Ran, refresh
+from jobs.road import analyse_experiment, publish_experiment
 from resources.dbt import DbtResource
 from resources.registry import register_folder
 
@@ -60,11 +61,8 @@ class Worlds:
     def __init__(self, house: House) -> None:
         self.house = house
         self.graph = house.defs.resolve_asset_graph()
-        self.keys = [
-            key
-            for key in self.graph.toposorted_asset_keys
-            if self.graph.get(key).is_materializable and self.graph.get(key).partitions_def == experiments
-        ]
+        selected = (analyse_experiment.selection | publish_experiment.selection).resolve(self.graph)
+        self.keys = [key for key in self.graph.toposorted_asset_keys if key in selected]
 
     def refreshed(self, *, at_once: bool) -> list[Ran]:
         return list(
