@@ -223,17 +223,17 @@ class Step:
 
     def _inputs(self, partitions: Sequence[str]) -> dict[dg.AssetKey, dict[str | None, Latest]]:
         """What is known of everything that these assets are made from."""
-        found = {}
+        found: dict[dg.AssetKey, dict[str | None, Latest]] = {}
         for dep in {dep for key in self.keys for dep in self.graph.get(key).parent_keys}:
-            node = self.graph.get(dep)
-            found[dep] = dict(
-                latest(
-                    self.context.instance,
-                    dep,
-                    is_external=node.is_external,
-                    partitions=partitions if node.is_partitioned else None,
-                )
-            )
+            node, instance = self.graph.get(dep), self.context.instance
+            asked = partitions if node.is_partitioned else None
+            found[dep] = dict(latest(instance, dep, is_external=node.is_external, partitions=asked))
+            missing = [partition for partition in asked or () if partition not in found[dep]]
+            # Of a partition that was never made Dagster notes the latest event of the asset: what is made of it
+            # afterwards is newer than that.
+            of_all = missing and latest(instance, dep, is_external=node.is_external, partitions=None)
+            if of_all:
+                found[dep] |= dict.fromkeys(missing, Latest(of_all[None].storage_id, None))
         return found
 
     def _as_noted(
