@@ -100,7 +100,7 @@ def _run_many(defs: dg.Definitions, instance: dg.DagsterInstance, works: Sequenc
         yield Ran(
             work=work,
             run_id=result.run_id,
-            success=not failures,
+            success=not failures and not (outcome and outcome["closed_gates"]),
             seconds=seconds,
             materialised=outcome["materialised"] if outcome else 0,
             closed_gates=tuple(outcome["closed_gates"]) if outcome else (),
