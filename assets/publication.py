@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, overload
 from uuid import uuid4
 
 import dagster as dg
@@ -20,6 +21,48 @@ EVERY_TENANT = "every_tenant"
 NOT_CONTENT = ("provenance_id", "input_provenance_ids", "mlflow_run_id", "model_uri", "computed_at", "declared_at")
 
 
+@dataclass(frozen=True)
+class Publication:
+    """One partition of an asset, ready to be written."""
+
+    making: Making
+    key: dg.AssetKey
+    unit: str
+    frame: pl.DataFrame
+    seed: int | None
+    metadata: Mapping[str, Any]
+    check_results: Sequence[dg.AssetCheckResult]
+
+    @property
+    def keys(self) -> Mapping[str, str]:
+        """The columns that name the partition's rows."""
+        return keys_of(self.making.partition_key, self.unit)
+
+
+@overload
+def publish(
+    context: dg.AssetExecutionContext,
+    postgres: PostgresResource,
+    frame: pl.DataFrame,
+    *,
+    unit: str,
+    key: dg.AssetKey | None = ...,
+    seed: int | None = ...,
+    metadata: Mapping[str, Any] | None = ...,
+    check_results: Sequence[dg.AssetCheckResult] = ...,
+) -> dg.MaterializeResult: ...
+@overload
+def publish(
+    context: OneOfMany,
+    postgres: PostgresResource,
+    frame: pl.DataFrame,
+    *,
+    unit: str,
+    key: dg.AssetKey | None = ...,
+    seed: int | None = ...,
+    metadata: Mapping[str, Any] | None = ...,
+    check_results: Sequence[dg.AssetCheckResult] = ...,
+) -> Publication: ...
 def publish(
     context: Making,
     postgres: PostgresResource,
@@ -30,44 +73,62 @@ def publish(
     seed: int | None = None,
     metadata: Mapping[str, Any] | None = None,
     check_results: Sequence[dg.AssetCheckResult] = (),
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult | Publication:
     """Replace this asset's partition by ``frame``, whose rows are told where they come from.
 
     ``unit`` is the column that the second part of the partition key names, experiment or study, or tenant where the
     key has no second part. The data version is a hash of the content, so what was made again without a change makes
-    nothing after it stale.
+    nothing after it stale. What is one of many is written by whoever makes them, with others.
     """
-    key = key or context.asset_key
-    keys = keys_of(context.partition_key, unit)
-    provenance_id = new_provenance_id()
-    table = ".".join(key.path)
+    made = Publication(context, key or context.asset_key, unit, frame, seed, metadata or {}, check_results)
+    return made if isinstance(context, OneOfMany) else publish_all(postgres, [made])[0]
+
+
+def publish_all(postgres: PostgresResource, made: Sequence[Publication]) -> list[dg.MaterializeResult]:
+    """Write partitions of one asset in one transaction: all of them or none."""
+    key = made[0].key
+    table, provenance_ids = ".".join(key.path), [new_provenance_id() for _ in made]
     with postgres.client().transaction() as transaction:
-        transaction.replace_partition(table, frame.with_columns(pl.lit(provenance_id).alias("provenance_id")), keys)
-        version = transaction.content_hash(table, keys, NOT_CONTENT)
+        transaction.replace_partitions(
+            table,
+            [
+                (each.keys, each.frame.with_columns(pl.lit(provenance_id).alias("provenance_id")))
+                for each, provenance_id in zip(made, provenance_ids, strict=True)
+            ],
+        )
+        versions = [
+            version for version, _ in transaction.content_hashes(table, [each.keys for each in made], NOT_CONTENT)
+        ]
         schema = column_schema(transaction, table)
         known_at = cut_off(postgres, transaction)
-        row = provenance_of(
-            context,
-            key,
-            provenance_id=provenance_id,
-            version=version,
-            rows=frame.height,
-            known_at=known_at,
-            seed=seed,
+        rows = [
+            provenance_of(
+                each.making,
+                key,
+                provenance_id=provenance_id,
+                version=version,
+                rows=each.frame.height,
+                known_at=known_at,
+                seed=each.seed,
+            )
+            for each, provenance_id, version in zip(made, provenance_ids, versions, strict=True)
+        ]
+        record(postgres, transaction, rows)
+    return [
+        dg.MaterializeResult(
+            asset_key=key,
+            data_version=dg.DataVersion(version),
+            metadata={
+                "dagster/row_count": each.frame.height,
+                "dagster/column_schema": schema,
+                "provenance_id": provenance_id,
+                "known_at": known_at.isoformat() if known_at else "everything",
+                **each.metadata,
+            },
+            check_results=list(each.check_results),
         )
-        record(postgres, transaction, [row])
-    return dg.MaterializeResult(
-        asset_key=key,
-        data_version=dg.DataVersion(version),
-        metadata={
-            "dagster/row_count": frame.height,
-            "dagster/column_schema": schema,
-            "provenance_id": provenance_id,
-            "known_at": known_at.isoformat() if known_at else "everything",
-            **(metadata or {}),
-        },
-        check_results=list(check_results),
-    )
+        for each, provenance_id, version in zip(made, provenance_ids, versions, strict=True)
+    ]
 
 
 def column_schema(transaction: PostgresTransaction, table: str) -> dg.TableSchema:

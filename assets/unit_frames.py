@@ -22,6 +22,22 @@ def outcomes(postgres: PostgresResource, partition_key: str) -> pl.DataFrame:
     ).sort("metric", "unit_id")
 
 
+def measured(postgres: PostgresResource, partition_key: str, variant: str) -> list[tuple[str, int]]:
+    """Each metric that is a mean, with the number of this variant's units that have a value of it, by metric."""
+    client = postgres.client()
+    return [
+        (str(metric), int(units))
+        for metric, units in client.fetch_all(
+            "SELECT metric, count(*) FILTER (WHERE variant = %s AND value IS NOT NULL)"
+            f" FROM {client.table('experiments.unit_metric_values')} AS of_units"
+            f" INNER JOIN {client.table('experiments.metric_definitions')} AS defined"
+            " USING (tenant_id, experiment, metric)"
+            " WHERE tenant_id = %s AND experiment = %s AND NOT defined.type = ANY(%s) GROUP BY metric ORDER BY metric",
+            (variant, *split(partition_key), list(NOT_MEANS)),
+        )
+    ]
+
+
 @dataclass(frozen=True)
 class Profiles:
     """What was known of every unit before it was exposed; ``long`` has a row a unit and covariate."""

@@ -26,6 +26,7 @@ from dagster_shared.error import SerializableErrorInfo
 import assets
 from assets.dbt_models import STAGES
 from assets.one_of_many import OneOfMany
+from assets.publication import Publication, publish_all
 from jobs.event_log import Latest, Log, latest, of_partition
 from jobs.road import analyse_experiment, publish_experiment
 from resources.dbt import DbtFailure, DbtResource
@@ -34,6 +35,8 @@ from resources.postgres import PostgresResource, kept_open
 
 Result = dg.MaterializeResult | dg.AssetCheckResult
 MAKE = "make"
+MOST_WAITING, MOST_ROWS = 50, 200_000
+"""Partitions of one asset, and rows of theirs, that are written together."""
 
 
 @dataclass
@@ -254,12 +257,7 @@ class Step:
     ) -> Iterator[tuple[str, Result | SerializableErrorInfo]]:
         stage = STAGES.get(self.assets_def.op.name)
         if stage is None:
-            for partition, making in makings.items():
-                try:
-                    for result in _flat(_function(self.assets_def)(making, resources)):
-                        yield partition, result
-                except Exception:
-                    yield partition, serializable_error_info_from_exc_info(sys.exc_info())
+            yield from self._called(makings, resources)
             return
         try:
             for partition, made in stage.made(makings, resources["dbt"], resources["postgres"]):
@@ -268,6 +266,25 @@ class Step:
             error = serializable_error_info_from_exc_info(sys.exc_info())
             for partition in makings:
                 yield partition, error
+
+    def _called(
+        self, makings: Mapping[str, OneOfMany], resources: Mapping[str, Any]
+    ) -> Iterator[tuple[str, Result | SerializableErrorInfo]]:
+        """What the asset's own function makes of each partition; what is to be written is written with others."""
+        function, waiting = _function(self.assets_def), _Waiting(resources["postgres"])
+        for partition, making in makings.items():
+            try:
+                for result in _flat(function(making, resources)):
+                    if isinstance(result, Publication):
+                        waiting.add(result)
+                    else:
+                        yield partition, result
+            except Exception:
+                waiting.forget(partition)
+                yield partition, serializable_error_info_from_exc_info(sys.exc_info())
+            if waiting.is_enough:
+                yield from waiting.written()
+        yield from waiting.written()
 
     def _written(
         self,
@@ -348,6 +365,49 @@ class Step:
             self.log.checked(evaluations)
 
 
+@dataclass
+class _Waiting:
+    """Partitions that an asset's function has made and nobody has written yet."""
+
+    postgres: PostgresResource
+    publications: dict[dg.AssetKey, list[Publication]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, publication: Publication) -> None:
+        self.publications[publication.key].append(publication)
+
+    def forget(self, partition: str) -> None:
+        """Where a function fails halfway nothing of it is written."""
+        for key, waiting in self.publications.items():
+            self.publications[key] = [each for each in waiting if each.making.partition_key != partition]
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether they are many, or large: what waits is held in memory."""
+        rows = sum(each.frame.height for waiting in self.publications.values() for each in waiting)
+        return rows >= MOST_ROWS or any(len(waiting) >= MOST_WAITING for waiting in self.publications.values())
+
+    def written(self) -> Iterator[tuple[str, Result | SerializableErrorInfo]]:
+        """In the order in which they were made: what is made by the same function may be made from each other."""
+        for waiting in self.publications.values():
+            yield from self._written(waiting)
+        self.publications.clear()
+
+    def _written(self, waiting: Sequence[Publication]) -> Iterator[tuple[str, Result | SerializableErrorInfo]]:
+        """One that cannot be written does not hold up the others: then each is written alone."""
+        if not waiting:
+            return
+        try:
+            results = publish_all(self.postgres, waiting)
+        except Exception:
+            if len(waiting) == 1:
+                yield waiting[0].making.partition_key, serializable_error_info_from_exc_info(sys.exc_info())
+                return
+            for each in waiting:
+                yield from self._written([each])
+            return
+        yield from ((each.making.partition_key, result) for each, result in zip(waiting, results, strict=True))
+
+
 def _function(assets_def: dg.AssetsDefinition) -> Callable[[OneOfMany, Mapping[str, Any]], Any]:
     """The function that was made an asset, given the resources that it asks for."""
     function = assets_def.op.compute_fn.decorated_fn
@@ -355,8 +415,8 @@ def _function(assets_def: dg.AssetsDefinition) -> Callable[[OneOfMany, Mapping[s
     return lambda making, resources: function(making, **{name: resources[name] for name in asked})
 
 
-def _flat(returned: Any) -> Iterator[Result]:
-    if isinstance(returned, dg.MaterializeResult | dg.AssetCheckResult):
+def _flat(returned: Any) -> Iterator[Result | Publication]:
+    if isinstance(returned, dg.MaterializeResult | dg.AssetCheckResult | Publication):
         yield returned
     elif returned is not None:
         yield from returned

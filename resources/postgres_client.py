@@ -153,17 +153,27 @@ class PostgresTransaction:
         Raises ValueError if ``keys`` is empty or a row of the frame lies outside the partition, TypeError for
         a column that has no form in Postgres.
         """
-        if not keys:
-            raise ValueError(f"a partition of {table} is named by at least one key")
-        frame = _within(frame, keys, table)
-        target = self.table(table)
-        self.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"{target} {sorted(keys.items())}",))
-        condition, values = _condition(keys)
-        self.execute(f"DELETE FROM {target} WHERE {condition}", values)
-        written = self._insert(target, frame, on_conflict="")
+        written = self.replace_partitions(table, [(keys, frame)])
         if provenance is not None:
             self._write_provenance(provenance)
         return written
+
+    def replace_partitions(self, table: str, partitions: Sequence[tuple[KeyValues, pl.DataFrame]]) -> int:
+        """``replace_partition`` of several, whose frames have the same columns, in the same statements."""
+        target, frames = self.table(table), []
+        for keys, frame in partitions:
+            if not keys:
+                raise ValueError(f"a partition of {table} is named by at least one key")
+            frames.append(_within(frame, keys, table))
+        conditions, values = zip(*(_condition(keys) for keys, _ in partitions), strict=True)
+        # In the same order for everybody: two that wait for each other would wait for ever.
+        for name in sorted(f"{target} {sorted(keys.items())}" for keys, _ in partitions):
+            self.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (name,))
+        self.execute(
+            f"DELETE FROM {target} WHERE {' OR '.join(f'({each})' for each in conditions)}",
+            [value for each in values for value in each],
+        )
+        return self._insert(target, pl.concat(frames, how="vertical_relaxed"), on_conflict="")
 
     def append(self, table: str, frame: pl.DataFrame) -> AppendResult:
         """Insert the rows of ``frame`` that ``table`` does not have yet, by any of its unique constraints.

@@ -8,6 +8,7 @@ import polars as pl
 from assets import declared, partitions, unit_frames
 from assets.columns import json_text
 from assets.publication import publish
+from causeway.declarations.experiment import ExperimentDeclaration
 from causeway.twins.covariates import DesignMatrix, design_matrix
 from causeway.twins.prognostic import PrognosticFit, fit_prognostic
 from resources.mlflow import MlflowResource
@@ -69,10 +70,31 @@ def prognostic_models(
     context: dg.AssetExecutionContext, postgres: PostgresResource, mlflow: MlflowResource
 ) -> Iterator[dg.MaterializeResult]:
     experiment = declared.experiment(postgres, context.partition_key)
-    outcomes = unit_frames.outcomes(postgres, context.partition_key)
-    profiles = unit_frames.profiles(postgres, context.partition_key, experiment.covariates)
+    if experiment.covariates:
+        trained = []
+        for each in _learned(postgres, context.partition_key, experiment):
+            trained.append(each)
+            fit = each.fit
+            context.log.info(f"{each.metric}: {fit.status}, {fit.learner}, out-of-fold R squared {fit.r_squared}")
+    else:
+        trained = list(_nothing_learned(postgres, context.partition_key, experiment))
+
+    logged = mlflow.log_models(
+        context.partition_key,
+        {each.metric: each.fit.model for each in trained if each.fit.model is not None},
+        metrics={f"{each.metric}.r_squared": each.fit.r_squared for each in trained if each.fit.r_squared is not None},
+        parameters={"seed": SEED, "covariates": ", ".join(experiment.covariates)},
+    )
+    frames = {MODELS: _models(trained, logged), PREDICTIONS: _predictions(trained)}
+    metadata = {"r_squared": dg.MetadataValue.json({each.metric: each.fit.r_squared for each in trained})}
+    for key in sorted(context.selected_asset_keys):
+        yield publish(context, postgres, frames[key], key=key, unit="experiment", seed=SEED, metadata=metadata)
+
+
+def _learned(postgres: PostgresResource, partition_key: str, experiment: ExperimentDeclaration) -> Iterator[_Trained]:
+    outcomes = unit_frames.outcomes(postgres, partition_key)
+    profiles = unit_frames.profiles(postgres, partition_key, experiment.covariates)
     covariates = profiles.covariates(experiment.covariates)
-    trained = []
     for (metric,), frame in outcomes.group_by("metric", maintain_order=True):
         joined = frame.join(covariates, on="unit_id", how="left", maintain_order="left")
         matrix = design_matrix(joined, experiment.covariates)
@@ -84,19 +106,17 @@ def prognostic_models(
             seed=SEED,
             feature_names=matrix.columns,
         )
-        trained.append(_Trained(str(metric), joined["unit_id"], matrix, fit))
-        context.log.info(f"{metric}: {fit.status}, {fit.learner}, out-of-fold R squared {fit.r_squared}")
+        yield _Trained(str(metric), joined["unit_id"], matrix, fit)
 
-    logged = mlflow.log_models(
-        context.partition_key,
-        {each.metric: each.fit.model for each in trained if each.fit.model is not None},
-        metrics={f"{each.metric}.r_squared": each.fit.r_squared for each in trained if each.fit.r_squared is not None},
-        parameters={"seed": SEED, "covariates": ", ".join(experiment.covariates)},
-    )
-    frames = {MODELS: _models(trained, logged), PREDICTIONS: _predictions(trained)}
-    fit = {"r_squared": dg.MetadataValue.json({each.metric: each.fit.r_squared for each in trained})}
-    for key in sorted(context.selected_asset_keys):
-        yield publish(context, postgres, frames[key], key=key, unit="experiment", seed=SEED, metadata=fit)
+
+def _nothing_learned(
+    postgres: PostgresResource, partition_key: str, experiment: ExperimentDeclaration
+) -> Iterator[_Trained]:
+    """Without covariates there is nothing to learn from, and no unit needs to be read to know it."""
+    nobody = pl.DataFrame(schema={"unit_id": pl.String})
+    for metric, controls in unit_frames.measured(postgres, partition_key, experiment.control):
+        fit = PrognosticFit("no_covariates", controls)
+        yield _Trained(metric, nobody["unit_id"], design_matrix(nobody, ()), fit)
 
 
 def _models(trained: list[_Trained], logged: dict[str, tuple[str, str]]) -> pl.DataFrame:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import polars as pl
 import pytest
 from dagster._core.definitions.data_version import DATA_VERSION_TAG, CachingStaleStatusResolver
 from dagster._core.definitions.partitions.context import partition_loading_context
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 
 RAISES = "acme|odd_arms"
 CLOSED = "acme|srm"
-PARTITIONS = ("acme|lift", CLOSED, RAISES, "globex|timing", "globex|shown", "initech|looked_at")
+UNWRITABLE = "globex|shown"
+FAILING = {RAISES: "the disk is full", UNWRITABLE: 'null value in column "metric"'}
+PARTITIONS = ("acme|lift", CLOSED, RAISES, "globex|timing", UNWRITABLE, "initech|looked_at")
 
 
 REPORTS = dg.AssetKey(["serving", "experiment_reports"])
@@ -43,12 +46,14 @@ class DiskIsFull(RuntimeError):
 
 @pytest.fixture(scope="module")
 def broken_asset() -> Iterator[None]:
-    """One asset of one experiment raises, whoever makes it."""
+    """An asset raises for one experiment, and makes what the server refuses for another, whoever makes it."""
 
-    def raising(context: Any, *arguments: Any, **named: Any) -> Any:
+    def raising(context: Any, postgres: Any, frame: pl.DataFrame, **named: Any) -> Any:
         if context.partition_key == RAISES:
             raise DiskIsFull("the disk is full")
-        return publish(context, *arguments, **named)
+        if context.partition_key == UNWRITABLE:
+            frame = frame.with_columns(metric=pl.lit(None, pl.String))
+        return publish(context, postgres, frame, **named)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("assets.estimates.cuped_effects.publish", raising)
@@ -215,26 +220,28 @@ def test_a_closed_gate_holds_up_its_own_experiment_alone(worlds: Worlds, at_once
     assert made[CLOSED, "serving/experiment_results"] is not None
     assert {partition for partition in PARTITIONS if made[partition, "estimates/headline_effects"] is None} == {
         CLOSED,
-        RAISES,
+        *FAILING,
     }
 
 
-def test_what_raises_fails_its_own_experiment_alone_and_is_told(
+def test_what_cannot_be_made_or_written_fails_its_own_experiment_alone_and_is_told(
     worlds: Worlds, one_by_one: dict[str, Any], at_once: dict[str, Any]
 ) -> None:
     for ran in (one_by_one["ran"], at_once["ran"]):
         failed = {(each.work.partition, each.failures) for each in ran if each.failures}
-        assert {partition for partition, _ in failed} == {RAISES}
-        assert all("the disk is full" in " ".join(failures) for _, failures in failed)
+        assert {partition for partition, _ in failed} == FAILING.keys()
+        assert all(FAILING[partition] in " ".join(failures) for partition, failures in failed)
     runs = {each.run_id for each in at_once["ran"] if each.failures and each.work.job == "analyse_experiment"}
     statuses = {worlds.house.instance.get_run_by_id(run).status for run in runs}  # type: ignore[union-attr]
     assert statuses == {dg.DagsterRunStatus.FAILURE}
-    assert at_once["materialisations"][RAISES, "estimates/difference_in_means"] is not None
+    for partition in FAILING:
+        assert at_once["materialisations"][partition, "estimates/difference_in_means"] is not None
+        assert at_once["materialisations"][partition, "estimates/cuped_effects"] is None
 
 
 def test_a_second_refresh_makes_nothing_but_what_failed(worlds: Worlds, at_once: dict[str, Any]) -> None:
     again = worlds.refreshed(at_once=True)
-    assert {each.work.partition for each in again} == {RAISES}
+    assert {each.work.partition for each in again} == FAILING.keys()
     assert sum(each.materialised for each in again) == 0
 
 
