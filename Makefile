@@ -15,8 +15,9 @@ demo: $(STAMP)
 up: $(STAMP)
 	causeway up
 
+# A file of tests stays with one process, whose database is its own.
 test: $(STAMP)
-	python -m pytest
+	python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)
 	ruff check .

@@ -17,6 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tests.one_at_a_time import one_at_a_time
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PACKAGES = ("chromium", "fonts-dejavu-core")
 LONGEST_SECONDS = 60
@@ -27,10 +29,16 @@ INSTALLATION_SECONDS = 600
 def program() -> str | None:
     """The browser's command; Debian's is installed where there is none. None where that takes root."""
     if _found() is None and os.geteuid() == 0 and shutil.which("apt-get") is not None:
+        with one_at_a_time("the browser"):
+            _install()
+    return _found()
+
+
+def _install() -> None:
+    if _found() is None:
         for step in (["update"], ["install", "-y", "--no-install-recommends", *PACKAGES]):
             command = ["apt-get", "-qq", *step]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=INSTALLATION_SECONDS)
-    return _found()
 
 
 def _found() -> str | None:

@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tests.one_at_a_time import one_at_a_time
+
 HERE = Path(__file__).parent
 FOLDER = Path(__file__).parents[2] / ".venv-oracles"
 PACKAGES = ("gbstats==0.8.0", "spotify-confidence==4.1.0")
@@ -45,9 +47,10 @@ def _python() -> Path:
     python = FOLDER / "bin" / "python"
     wanted = "\n".join((sys.version, *PACKAGES))
     stamp = FOLDER / "installed"
-    if not stamp.is_file() or stamp.read_text() != wanted:
-        venv.create(FOLDER, with_pip=True, clear=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES]
-        subprocess.run(install, check=True, timeout=LONGEST_SECONDS)
-        stamp.write_text(wanted)
+    with one_at_a_time(str(FOLDER)):
+        if not stamp.is_file() or stamp.read_text() != wanted:
+            venv.create(FOLDER, with_pip=True, clear=True)
+            install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES]
+            subprocess.run(install, check=True, timeout=LONGEST_SECONDS)
+            stamp.write_text(wanted)
     return python
