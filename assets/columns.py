@@ -8,6 +8,7 @@ import polars as pl
 
 from causeway.statistics.effect import Effect
 
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False)
 _EFFECT_NUMBERS = (
     "mean",
     "mean_control",
@@ -46,7 +47,7 @@ HEADLINE_SCHEMA = {
 
 def json_text(value: Any) -> str:
     """JSON with sorted keys: the same value is the same text. ValueError for nan and infinity, which JSON lacks."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def effect_row(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import TypeGuard
 from weakref import WeakKeyDictionary
 
 import dagster as dg
@@ -17,10 +18,12 @@ from dagster._core.events import DagsterEvent, StepMaterializationData
 from dagster._core.events.log import EventLogEntry
 from dagster._core.execution.context.system import StepExecutionContext
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.event_log.base import EventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._serdes import serialize_value
+from sqlalchemy import Connection
 
 AT_ONCE = 100
 """Events in one statement: what they say of themselves may be long."""
@@ -95,20 +98,30 @@ class Log:
             )
             for each in made
         ]
-        for begin in range(0, len(entries), AT_ONCE):
-            self.step.instance.event_log_storage.store_event_batch(entries[begin : begin + AT_ONCE])
-        written = latest(
-            self.step.instance,
-            key,
-            is_external=False,
-            partitions=[str(materialised.partition) for materialised in made],
+        numbers = self._written(key, entries)
+        # Whoever asks in this process what they were made from need not read them again.
+        _tags.setdefault(self.step.instance, {}).update(
+            {number: each.tags or {} for number, each in zip(numbers, made, strict=True)}
         )
         return {
             str(each.partition): AssetCheckEvaluationTargetMaterializationData(
-                run_id=self.step.run_id, storage_id=written[each.partition].storage_id, timestamp=entry.timestamp
+                run_id=self.step.run_id, storage_id=number, timestamp=entry.timestamp
             )
-            for each, entry in zip(made, entries, strict=True)
+            for number, each, entry in zip(numbers, made, entries, strict=True)
         }
+
+    def _written(self, key: dg.AssetKey, entries: Sequence[EventLogEntry]) -> Sequence[int]:
+        storage = self.step.instance.event_log_storage
+        if _is_one_database(storage):
+            return [
+                number
+                for begin in range(0, len(entries), AT_ONCE)
+                for number in _store_materialisations(storage, entries[begin : begin + AT_ONCE])
+            ]
+        storage.store_event_batch(entries)
+        of_partitions = [str(entry.get_dagster_event().partition) for entry in entries]
+        written = latest(self.step.instance, key, is_external=False, partitions=of_partitions)
+        return [written[partition].storage_id for partition in of_partitions]
 
     def checked(self, evaluations: Sequence[dg.AssetCheckEvaluation]) -> None:
         """Write results of checks. Dagster has no way to write several; where they lie in one database we have."""
@@ -117,7 +130,7 @@ class Log:
             said = f"Asset check '{each.check_name}' of {each.partition} {'passed' if each.passed else 'did not pass'}."
             entries.append(self._entry(DagsterEventType.ASSET_CHECK_EVALUATION, each, said))
         storage = self.step.instance.event_log_storage
-        if not isinstance(storage, SqlEventLogStorage) or isinstance(storage, SqliteEventLogStorage):
+        if not _is_one_database(storage):
             for entry in entries:
                 storage.store_event(entry)
             return
@@ -149,11 +162,30 @@ class Log:
         )
 
 
+def _is_one_database(storage: EventLogStorage) -> TypeGuard[SqlEventLogStorage]:
+    """SQLite has one for every run."""
+    return isinstance(storage, SqlEventLogStorage) and not isinstance(storage, SqliteEventLogStorage)
+
+
+def _inserted(storage: SqlEventLogStorage, connection: Connection, entries: Sequence[EventLogEntry]) -> Sequence[int]:
+    """Store the events and return their numbers: many rows to one statement, which is compiled once."""
+    insert = SqlEventLogStorageTable.insert().returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
+    return list(connection.scalars(insert, [storage._event_to_row(entry) for entry in entries]))
+
+
+def _store_materialisations(storage: SqlEventLogStorage, entries: Sequence[EventLogEntry]) -> Sequence[int]:
+    """What ``store_event_batch`` does, and the numbers of the events."""
+    with storage.index_transaction() as connection:
+        numbers = _inserted(storage, connection, entries)
+        storage._store_asset_event_tags(connection, entries, numbers)
+        storage._store_asset_event(connection, entries[-1], numbers[-1])
+    return numbers
+
+
 def _store_checks(storage: SqlEventLogStorage, entries: Sequence[EventLogEntry]) -> None:
     """What ``store_event`` does with an evaluation that nobody planned, of all of them in two statements."""
     with storage.index_transaction() as connection:
-        insert = storage.prepare_insert_event_batch(entries).returning(SqlEventLogStorageTable.c.id)
-        numbers = sorted(row[0] for row in connection.execute(insert))
+        numbers = _inserted(storage, connection, entries)
         rows = []
         for entry, number in zip(entries, numbers, strict=True):
             evaluation = entry.get_dagster_event().asset_check_evaluation_data
@@ -176,4 +208,4 @@ def _store_checks(storage: SqlEventLogStorage, entries: Sequence[EventLogEntry])
                     "materialization_event_storage_id": target.storage_id if target else None,
                 }
             )
-        connection.execute(AssetCheckExecutionsTable.insert().values(rows))
+        connection.execute(AssetCheckExecutionsTable.insert(), rows)

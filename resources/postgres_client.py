@@ -352,19 +352,24 @@ class PostgresClient:
             with connection.transaction():
                 yield PostgresTransaction(connection, self.schema_prefix)
 
+    @contextmanager
+    def _statement(self) -> Iterator[PostgresTransaction]:
+        with self.transaction() as transaction:
+            yield transaction
+
     def execute(self, query: str, parameters: Parameters = None) -> int:
         """See ``PostgresTransaction.execute``."""
-        with self.transaction() as transaction:
+        with self._statement() as transaction:
             return transaction.execute(query, parameters)
 
     def fetch_one(self, query: str, parameters: Parameters = None) -> tuple[Any, ...] | None:
         """See ``PostgresTransaction.fetch_one``. The query may change rows, as with RETURNING."""
-        with self.transaction() as transaction:
+        with self._statement() as transaction:
             return transaction.fetch_one(query, parameters)
 
     def fetch_all(self, query: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
         """See ``PostgresTransaction.fetch_all``. The query may change rows, as with RETURNING."""
-        with self.transaction() as transaction:
+        with self._statement() as transaction:
             return transaction.fetch_all(query, parameters)
 
     def read(self, query: str, parameters: Parameters = None, schema: Mapping[str, Any] | None = None) -> pl.DataFrame:
@@ -437,17 +442,30 @@ class KeptOpenClient(PostgresClient):
             with super().transaction(read_only=read_only) as transaction:
                 yield transaction
             return
-        if self._connection is None or self._connection.closed:
-            self._connection = connect(self.settings.address(self.role), tenant=self.tenant)
-            # What a prepared statement reads may be made anew meanwhile, with other columns.
-            self._connection.prepare_threshold = None
+        connection = self._opened()
         self._is_lent = True
         try:
-            self._connection.read_only = read_only
-            with self._connection.transaction():
-                yield PostgresTransaction(self._connection, self.schema_prefix)
+            connection.read_only = read_only
+            with connection.transaction():
+                yield PostgresTransaction(connection, self.schema_prefix)
         finally:
             self._is_lent = False
+
+    @contextmanager
+    def _statement(self) -> Iterator[PostgresTransaction]:
+        """A single statement is a transaction of its own without being told so, in a third of the messages."""
+        if self._is_lent:
+            with super().transaction() as transaction:
+                yield transaction
+        else:
+            yield PostgresTransaction(self._opened(), self.schema_prefix)
+
+    def _opened(self) -> psycopg.Connection[Any]:
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self.settings.address(self.role), tenant=self.tenant, autocommit=True)
+            # What a prepared statement reads may be made anew meanwhile, with other columns.
+            self._connection.prepare_threshold = None
+        return self._connection
 
     def close(self) -> None:
         """Let go of the connection; the next transaction opens another."""

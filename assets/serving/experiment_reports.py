@@ -31,7 +31,9 @@ _RESULTS = """
     ORDER BY metric_role <> 'primary', position, segment NULLS FIRST, variant, method, interval
 """
 _LOOKS = """
-    SELECT *, (settings ->> 'alpha')::float8 AS alpha FROM {looks} WHERE tenant_id = %s AND experiment = %s
+    SELECT metric, variant, control, interval, day, status, n, n_control, mean, mean_control, effect, std_error, ci_low,
+        ci_high, p_value, relative_effect, relative_ci_low, relative_ci_high, (settings ->> 'alpha')::float8 AS alpha
+    FROM {looks} WHERE tenant_id = %s AND experiment = %s
     ORDER BY metric_role <> 'primary', position, variant, day
 """
 _METRICS = "SELECT key, declaration FROM {metrics} WHERE tenant_id = %s AND key = ANY(%s)"
