@@ -120,7 +120,8 @@ def publish_all(postgres: PostgresResource, made: Sequence[Publication]) -> list
             data_version=dg.DataVersion(version),
             metadata={
                 "dagster/row_count": each.frame.height,
-                "dagster/column_schema": schema,
+                # It is the same of all, and long: Dagster shows that of the latest.
+                **({"dagster/column_schema": schema} if each is made[-1] else {}),
                 "provenance_id": provenance_id,
                 "known_at": known_at.isoformat() if known_at else "everything",
                 **each.metadata,

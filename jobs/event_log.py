@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from hashlib import sha256
 from typing import TypeGuard
 from weakref import WeakKeyDictionary
@@ -12,7 +13,7 @@ from weakref import WeakKeyDictionary
 import dagster as dg
 from dagster import DagsterEventType
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
-from dagster._core.definitions.data_version import DATA_VERSION_TAG, extract_data_version_from_entry
+from dagster._core.definitions.data_version import DATA_VERSION_TAG, DataProvenance, extract_data_version_from_entry
 from dagster._core.event_api import EventRecordsFilter
 from dagster._core.events import DagsterEvent, StepMaterializationData
 from dagster._core.events.log import EventLogEntry
@@ -27,6 +28,8 @@ from sqlalchemy import Connection
 
 AT_ONCE = 100
 """Events in one statement: what they say of themselves may be long."""
+MOST_REMEMBERED = 50_000
+"""Events whose tags are kept in memory, which is some kilobytes of each."""
 
 
 @dataclass(frozen=True)
@@ -59,22 +62,43 @@ def latest(
     }
 
 
-_tags: WeakKeyDictionary[dg.DagsterInstance, dict[int, Mapping[str, str]]] = WeakKeyDictionary()
+@dataclass(frozen=True)
+class Noted:
+    """The tags that were noted with an event, and what they say that it was made from."""
+
+    tags: Mapping[str, str]
+
+    @cached_property
+    def provenance(self) -> DataProvenance | None:
+        return DataProvenance.from_tags(self.tags)
 
 
-def tags_of(
+_noted: WeakKeyDictionary[dg.DagsterInstance, dict[int, Noted]] = WeakKeyDictionary()
+
+
+def noted_with(
     instance: dg.DagsterInstance, key: dg.AssetKey, storage_ids: Iterable[int], *, is_external: bool
-) -> Mapping[int, Mapping[str, str]]:
-    """The tags of events of one asset. What was written once stays as it is, and is read once."""
-    known = _tags.setdefault(instance, {})
+) -> Mapping[int, Noted]:
+    """What was noted with events of one asset. What was written once stays as it is, and is read once."""
+    known = _noted.setdefault(instance, {})
     wanted = set(storage_ids)
     new = sorted(wanted - known.keys())
     kind = DagsterEventType.ASSET_OBSERVATION if is_external else DagsterEventType.ASSET_MATERIALIZATION
+    found = {number: known[number] for number in wanted if number in known}
     for begin in range(0, len(new), AT_ONCE):
         chosen = EventRecordsFilter(kind, asset_key=key, storage_ids=new[begin : begin + AT_ONCE])
         for record in instance.event_log_storage.get_event_records(chosen):
-            known[record.storage_id] = record.event_log_entry.tags or {}
-    return {number: known[number] for number in wanted if number in known}
+            found[record.storage_id] = Noted(record.event_log_entry.tags or {})
+    _remember(instance, {number: found[number] for number in new if number in found})
+    return found
+
+
+def _remember(instance: dg.DagsterInstance, noted: Mapping[int, Noted]) -> None:
+    """A process that lives for months would otherwise remember every event."""
+    known = _noted.setdefault(instance, {})
+    if len(known) + len(noted) > MOST_REMEMBERED:
+        known.clear()
+    known.update(noted)
 
 
 def of_partition(version: str | None) -> str:
@@ -100,8 +124,9 @@ class Log:
         ]
         numbers = self._written(key, entries)
         # Whoever asks in this process what they were made from need not read them again.
-        _tags.setdefault(self.step.instance, {}).update(
-            {number: each.tags or {} for number, each in zip(numbers, made, strict=True)}
+        _remember(
+            self.step.instance,
+            {number: Noted(each.tags or {}) for number, each in zip(numbers, made, strict=True)},
         )
         return {
             str(each.partition): AssetCheckEvaluationTargetMaterializationData(

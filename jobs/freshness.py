@@ -21,7 +21,7 @@ from dagster._core.definitions.data_version import (
 from dagster._core.definitions.events import AssetKeyPartitionKey
 from dagster._core.loader import LoadingContextForTest
 
-from jobs.event_log import Latest, latest, of_partition, tags_of
+from jobs.event_log import Latest, latest, noted_with, of_partition
 
 Found = tuple[StaleStatus, tuple[str, ...]]
 """The status, and in words why it is not fresh."""
@@ -103,8 +103,8 @@ class Freshness:
     def _made_from(self, key: dg.AssetKey) -> Mapping[int, DataProvenance | None]:
         if key not in self._provenance:
             ids = [each.storage_id for each in self._events(key).values()]
-            tags = tags_of(self.instance, key, ids, is_external=self.graph.get(key).is_external)
-            self._provenance[key] = {number: DataProvenance.from_tags(each) for number, each in tags.items()}
+            noted = noted_with(self.instance, key, ids, is_external=self.graph.get(key).is_external)
+            self._provenance[key] = {number: each.provenance for number, each in noted.items()}
         return self._provenance[key]
 
     def _asked(self, key: dg.AssetKey, partition: str | None) -> Found:

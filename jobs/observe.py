@@ -6,7 +6,7 @@ import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from assets import partitions, versions
-from jobs.event_log import latest, tags_of
+from jobs.event_log import latest, noted_with
 from jobs.standing import Standing
 from resources.postgres_client import PostgresClient
 
@@ -69,8 +69,8 @@ def standing(instance: dg.DagsterInstance) -> Standing:
     key = dg.AssetKey(["registry", EXPERIMENTS])
     names = instance.get_dynamic_partitions(partitions.experiments.name)
     seen = latest(instance, key, is_external=True, partitions=names)
-    tags = tags_of(instance, key, [each.storage_id for each in seen.values()], is_external=True)
-    said = {str(partition): tags[each.storage_id] for partition, each in seen.items()}
+    noted = noted_with(instance, key, [each.storage_id for each in seen.values()], is_external=True)
+    said = {str(partition): noted[each.storage_id].tags for partition, each in seen.items()}
     return Standing.of(
         {partition: (each.get(STATUS_TAG, "running"), each.get(PLAN_TAG) == "yes") for partition, each in said.items()}
     )

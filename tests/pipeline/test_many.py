@@ -117,7 +117,7 @@ class Worlds:
                         for name, value in (made.tags or {}).items()
                         if "pointer" not in name and (key != REPORTS or name != DATA_VERSION_TAG)
                     },
-                    {name for name in made.metadata if name != "partitions_in_dbt"},
+                    made.metadata.keys() - {"partitions_in_dbt", "dagster/column_schema"},
                 )
         return found
 
