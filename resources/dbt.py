@@ -2,10 +2,12 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
@@ -15,6 +17,7 @@ from resources.settings import Settings
 PROJECT = Path(__file__).resolve().parents[1] / "dbt_project"
 MANIFEST = PROJECT / "target" / "manifest.json"
 _INPUTS = ("*.sql", "*.yml")
+_CONNECTION = ("CAUSEWAY_DBT_HOST", "CAUSEWAY_DBT_PORT", "CAUSEWAY_DBT_DATABASE", "CAUSEWAY_DBT_PASSWORD")
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class DbtFailure(RuntimeError):
 def manifest() -> Mapping[str, Any]:
     """The parsed project, parsed again when a file of it is newer than the last parse."""
     if not MANIFEST.exists() or MANIFEST.stat().st_mtime < _newest_input():
-        _invoke(["parse"], None)
+        with _default_connection():
+            _invoke(["parse"], None)
     return _read_manifest(MANIFEST.stat().st_mtime)
 
 
@@ -56,17 +60,41 @@ def _read_manifest(_modified: float) -> Mapping[str, Any]:
 
 
 @lru_cache(maxsize=4)
-def _parsed(schema_prefix: str, _newest: float, _database: str) -> Any:
-    """dbt's own form of the manifest for one schema prefix and database, to be copied: compiling leaves its traces."""
-    variables = {
-        "schema_prefix": schema_prefix,
-        "known_at": "infinity",
-        "partition": "",
-        "tenant": "",
-        "changed_since": {},
-        "made_from": "",
-    }
-    return _invoke(["parse", "--no-partial-parse", "--no-write-json", "--vars", json.dumps(variables)], None)
+def _parsed(schema_prefix: str, _newest: float, database: str) -> Any:
+    """dbt's own form of the manifest for one schema prefix and database, to be copied: compiling leaves its traces.
+
+    Without a prefix dbt parses only what has changed since somebody last parsed the project, which it knows only of the
+    same connection: so it is parsed for the default one, and told afterwards where it lies.
+    """
+    if schema_prefix:
+        variables = {
+            "schema_prefix": schema_prefix,
+            "known_at": "infinity",
+            "partition": "",
+            "tenant": "",
+            "changed_since": {},
+            "made_from": "",
+        }
+        with TemporaryDirectory() as apart:
+            parse = ["parse", "--no-partial-parse", "--no-write-json", "--target-path", apart]
+            return _invoke([*parse, "--vars", json.dumps(variables)], None)
+    with _default_connection():
+        parsed = _invoke(["parse", "--partial-parse", "--no-write-json"], None)
+    for node in (*parsed.nodes.values(), *parsed.sources.values()):
+        if node.relation_name is not None:
+            node.relation_name = node.relation_name.replace(f'"{node.database}".', f'"{database}".', 1)
+        node.database = database
+    return parsed
+
+
+@contextmanager
+def _default_connection() -> Iterator[None]:
+    """Settings as in profiles.yml, whatever the environment says."""
+    before = {name: os.environ.pop(name, None) for name in _CONNECTION}
+    try:
+        yield
+    finally:
+        os.environ.update({name: value for name, value in before.items() if value is not None})
 
 
 def _invoke(arguments: Sequence[str], parsed: Any) -> Any:
