@@ -22,6 +22,7 @@ from causeway.statistics.interacted_influence import arm_influence, slopes_spent
 from causeway.statistics.joint_moments import JointMoments
 
 INFLUENCES = ("influence", "influence_control", "denominator", "denominator_control")
+LEVERAGES = ("leverage", "leverage_control")
 # Below this share of the standard error of independent units, that of clusters is rounding.
 ROUNDING = 1e-9
 
@@ -45,6 +46,21 @@ class ClusterInfluence:
     def __post_init__(self) -> None:
         if set(INFLUENCES) - set(self.sums.names):
             raise ValueError(f"moments of clusters want {INFLUENCES}: {self.sums.names}")
+
+    @classmethod
+    def of_sums(cls, clusters: int, clusters_control: int, sums: JointMoments, *, slopes: int = 0) -> ClusterInfluence:
+        """Where several means are estimated in an arm, and the sums have what each cluster loses to them.
+
+        sums: with "leverage" and "leverage_control" as well, 1' H_g 1 of cluster g as a share of the arm's variance,
+        H being the hat matrix of all means of the arm (Bell & McCaffrey 2002): sum_k n_gk**2 / n_k / n for strata. What
+        is above the share that one mean alone would take is `spent`.
+        """
+        spent = []
+        for name, denominator in zip(LEVERAGES, INFLUENCES[2:], strict=True):
+            total = sums.n * sums.mean(denominator)
+            squares = sums.comoment(denominator, denominator) + total * sums.mean(denominator)
+            spent.append(sums.n * sums.mean(name) - squares / total**2 if total > 0 else 0.0)
+        return cls(clusters, clusters_control, sums, slopes, (spent[0], spent[1]))
 
     @classmethod
     def from_arrays(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from causeway.statistics.cluster_influence import ClusterInfluence, with_clusters
 from causeway.statistics.comparison import EstimatedMean, check_alpha, compare_means, satterthwaite_df
 from causeway.statistics.effect import Effect, Status
+from causeway.statistics.joint_moments import JointMoments
 from causeway.statistics.moments import Moments
 
 # Coefficients are declared by hand or made from doses; rounding of this share of the largest is not a mistake.
@@ -33,7 +35,8 @@ def linear_contrast(
 
     arms: estimated mean by variant, n units and the variance of the mean. coefficients: by variant; a variant that is
     not named has 0. dfs: degrees of freedom of each arm's variance, n - 1 where not given.
-    Arms whose estimates share something (a covariate's pooled mean, clusters) are not independent: not for them.
+    Arms whose estimates share something (a covariate's pooled mean) are not independent: not for them. For clusters
+    there is `contrast_with_clusters`.
     Statuses: no_units, too_few_units (an arm with a coefficient has none, or one), zero_variance.
     Raises ValueError if the coefficients do not sum to zero, are all zero or not finite, or name an unknown variant.
 
@@ -70,16 +73,73 @@ def linear_contrast(
     found = compare_means(
         treated, control, std_error=std_error / weight, df=satterthwaite_df(*parts), alpha=alpha, settings=settings
     )
-    if weight == 1 or found.effect is None or found.ci_low is None or found.ci_high is None:
+    return _times(found, weight)
+
+
+@dataclass(frozen=True, slots=True)
+class ArmContribution:
+    """What the units of one arm contribute to the error of the side of a contrast on which it is.
+
+    A cluster with n units, outcomes y and denominators d in all contributes own (y - ratio d) to its side, counts for
+    share n there, and adds n**2 leverage to the trace that `ClusterInfluence.of_sums` wants.
+    """
+
+    is_positive: bool
+    own: float
+    ratio: float
+    share: float
+    leverage: float
+
+
+def arm_contributions(
+    arms: Mapping[str, JointMoments],
+    coefficients: Mapping[str, float],
+    *,
+    outcome: str = "outcome",
+    denominator: str | None = None,
+) -> dict[str, ArmContribution]:
+    """By variant, for a contrast of these arms' means, or of ratios of sums, that is "ok" for independent units.
+
+    A side is the weighted mean of its arms, as heavy as sum(w**2 / n) makes it: so many units count for it.
+    """
+    used = _checked(coefficients, {name: EstimatedMean(arm.n, 0.0, 0.0) for name, arm in arms.items()})
+    weight = sum(value for value in used.values() if value > 0)
+    shares = {name: abs(value) / weight for name, value in used.items()}
+    units = {
+        side: 1 / sum(shares[name] ** 2 / arms[name].n for name in used if (used[name] > 0) is side)
+        for side in (True, False)
+    }
+    found = {}
+    for name, share in shares.items():
+        arm, side = arms[name], units[used[name] > 0]
+        per_unit = 1.0 if denominator is None else arm.mean(denominator)
+        found[name] = ArmContribution(
+            is_positive=used[name] > 0,
+            own=share / arm.n / per_unit,
+            ratio=arm.mean(outcome) / per_unit,
+            share=share / arm.n * side,
+            leverage=share**2 / arm.n * side / arm.n**2,
+        )
+    return found
+
+
+def contrast_with_clusters(effect: Effect, found: ClusterInfluence, *, alpha: float = 0.05) -> Effect:
+    """A contrast of `linear_contrast` with the interval that holds if units of a cluster are alike: `with_clusters`.
+
+    found: by `arm_contributions`, the positive side for the treated. Arms may share clusters.
+    """
+    if effect.status != "ok" or effect.std_error is None:
+        return with_clusters(effect, found, alpha=alpha)
+    weight = effect.settings["weight"]
+    return _times(with_clusters(replace(effect, std_error=effect.std_error / weight), found, alpha=alpha), weight)
+
+
+def _times(found: Effect, weight: float) -> Effect:
+    """The t test and the relative effect do not depend on the weight."""
+    if weight == 1 or None in (found.effect, found.std_error, found.ci_low, found.ci_high):
         return found
-    # The t test and the relative effect do not depend on the weight.
-    return replace(
-        found,
-        effect=weight * found.effect,
-        std_error=std_error,
-        ci_low=weight * found.ci_low,
-        ci_high=weight * found.ci_high,
-    )
+    scaled = {name: weight * getattr(found, name) for name in ("effect", "std_error", "ci_low", "ci_high")}
+    return replace(found, **scaled)
 
 
 def trend_coefficients(doses: Mapping[str, float]) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from causeway.statistics.comparison import EstimatedMean, check_alpha, compare_means, satterthwaite_df
 from causeway.statistics.effect import Effect, Status
@@ -61,7 +62,9 @@ def post_stratified_difference(
         return Effect(status, arm.n, arm_control.n, settings={"alpha": alpha})
 
     n = arm.n + arm_control.n
-    strata, merged = _merged(both, smallest * n / min(arm.n, arm_control.n))
+    groups = _merged(both, smallest)
+    strata = [_together(both, names) for names in groups]
+    merged = next((names for names in groups if len(names) > 1), [])
     weights = [(t.n + c.n) / n for t, c in strata]
     mean = sum(w * t.mean_y for w, (t, _) in zip(weights, strata, strict=True))
     mean_control = sum(w * c.mean_y for w, (_, c) in zip(weights, strata, strict=True))
@@ -99,6 +102,60 @@ def post_stratified_difference(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class StratumInfluence:
+    """What the units of one stratum contribute to the errors of the two post-stratified means.
+
+    stratum: its name, or the first of those that it was merged with. A unit of the treated contributes
+    own (y - mean) to the treated mean, one of the control own_control (y - mean_control) to the control mean, and any
+    unit shift to the one and shift_control to the other: the strata's shares are estimates, too. leverage,
+    leverage_control: n_g**2 times these is what cluster g with n_g units of the arm in the stratum adds to the trace
+    that `ClusterInfluence.of_sums` wants.
+    """
+
+    stratum: str
+    own: float
+    own_control: float
+    mean: float
+    mean_control: float
+    shift: float
+    shift_control: float
+    leverage: float
+    leverage_control: float
+
+
+def stratum_influences(
+    treated: Mapping[str, Moments], control: Mapping[str, Moments], *, smallest: int = SMALLEST
+) -> dict[str, StratumInfluence]:
+    """By stratum as it was given, for an effect of `post_stratified_difference` on the same moments that is "ok".
+
+    The influence function of sum W_k y_k (the saturated regression of Lin 2013, with the part that Negi & Wooldridge
+    2021 add for the shares), so that its squares summed over clusters are the cluster-robust variance.
+    """
+    names = sorted(treated.keys() | control.keys())
+    both = {name: (treated.get(name, Moments.empty()), control.get(name, Moments.empty())) for name in names}
+    groups = _merged(both, smallest)
+    strata = [_together(both, group) for group in groups]
+    n, n_control = (sum(stratum[i].n for stratum in strata) for i in (0, 1))
+    weights = [_units(stratum) / (n + n_control) for stratum in strata]
+    means = [sum(w * s[i].mean_y for w, s in zip(weights, strata, strict=True)) for i in (0, 1)]
+    return {
+        name: StratumInfluence(
+            stratum=group[0],
+            own=weight / t.n,
+            own_control=weight / c.n,
+            mean=t.mean_y,
+            mean_control=c.mean_y,
+            shift=(t.mean_y - means[0]) / (n + n_control),
+            shift_control=(c.mean_y - means[1]) / (n + n_control),
+            leverage=1 / t.n / n,
+            leverage_control=1 / c.n / n_control,
+        )
+        for group, weight, (t, c) in zip(groups, weights, strata, strict=True)
+        for name in group
+    }
+
+
 _PAIRS = ((0, 0), (1, 1), (0, 1))
 
 
@@ -107,20 +164,19 @@ def _variance(weight: float, arm: Moments) -> tuple[float, float]:
     return weight**2 * (arm.var_y or 0.0) / arm.n, max(arm.n - 1, 1)
 
 
-def _merged(both: Mapping[str, Stratum], smallest: float) -> tuple[list[Stratum], list[str]]:
-    """The strata to compare, each of at least so many units of both arms, and the names of those merged into one."""
+def _merged(both: Mapping[str, Stratum], smallest: int) -> list[list[str]]:
+    """The strata to compare, by the names that each is made of; at most one is made of several, and it is the last."""
+    treated, control = (sum(stratum[i].n for stratum in both.values()) for i in (0, 1))
+    fewest = smallest * (treated + control) / min(treated, control)
 
     def too_small(stratum: Stratum) -> bool:
-        return _units(stratum) < smallest or min(arm.n for arm in stratum) < 2
+        return _units(stratum) < fewest or min(arm.n for arm in stratum) < 2
 
     joining = [name for name, stratum in both.items() if too_small(stratum)]
     by_size = sorted(both.keys() - set(joining), key=lambda name: (_units(both[name]), name))
     while joining and by_size and too_small(_together(both, joining)):
         joining.append(by_size.pop(0))
-    strata = [both[name] for name in sorted(by_size)]
-    if joining:
-        strata.append(_together(both, joining))
-    return strata, joining if len(joining) > 1 else []
+    return [[name] for name in sorted(by_size)] + ([joining] if joining else [])
 
 
 def _together(both: Mapping[str, Stratum], names: list[str]) -> Stratum:
