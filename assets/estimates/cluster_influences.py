@@ -91,7 +91,7 @@ def adjusted_with_clusters(
         ]
         influences[each.metric, each.variant] = of_arms[0], of_arms[1]
     sums = _sums_of_influences(transaction, rows, influences, control) if influences else {}
-    left_out = _left_out(transaction, rows)
+    left_out = units_without_cluster(transaction, rows.parameters)
     found: dict[tuple[str, str], Effect] = {}
     for each in wanted:
         of_clusters = sums.get((each.metric, None, each.variant), JointMoments.empty((*INFLUENCES, *REACHED)))
@@ -113,13 +113,15 @@ def adjusted_with_clusters(
     return found
 
 
-def _left_out(transaction: PostgresTransaction, rows: UnitRows) -> dict[tuple[str, str], int]:
-    """Units with a value but no cluster, by metric and variant."""
+def units_without_cluster(
+    transaction: PostgresTransaction, parameters: Mapping[str, object]
+) -> dict[tuple[str, str], int]:
+    """Units with a value but no cluster, by metric and variant. parameters: tenant, experiment and cluster."""
     query = _WITHOUT.format(
         values=transaction.table("experiments.unit_metric_values"),
         covariates=transaction.table("features.unit_covariates"),
     )
-    return {(metric, variant): n for metric, variant, n in transaction.fetch_all(query, rows.parameters)}
+    return {(metric, variant): n for metric, variant, n in transaction.fetch_all(query, parameters)}
 
 
 def _clusters_of_arms(transaction: PostgresTransaction, rows: UnitRows, moments: JointByArm) -> dict[Arm, ClusteredArm]:

@@ -3,10 +3,10 @@
 Units are added up within clusters, and moments over clusters are made of those sums; both are exact decimals.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from assets.estimates.joint_sums import DENOMINATOR, OUTCOME, JointByArm, joint_moments
+from assets.estimates.joint_sums import DENOMINATOR, OUTCOME, JointByArm, UnitRows, joint_moments
 from assets.partitions import split
 from causeway.declarations.experiment import ExperimentDeclaration
 from causeway.declarations.metric import NOT_MEANS, Metric
@@ -21,6 +21,7 @@ from causeway.statistics.effect import Effect
 from causeway.statistics.joint_moments import JointMoments
 from causeway.statistics.ratio import difference_in_ratios
 from resources.postgres import PostgresResource
+from resources.postgres_client import PostgresTransaction
 
 Arm = tuple[str, str | None, str]
 
@@ -109,36 +110,57 @@ class ClusteredSums:
         }
 
 
+def units_of_clusters(
+    transaction: PostgresTransaction,
+    partition_key: str,
+    experiment: ExperimentDeclaration,
+    column: str,
+    segments: Sequence[str] = (),
+) -> UnitRows:
+    """Outcome, denominator (1 of a mean) and cluster of the units with a value, also of those without a cluster.
+
+    For everybody, and again within every level of the segments.
+    """
+    tenant, key = split(partition_key)
+    tables = {
+        "values": transaction.table("experiments.unit_metric_values"),
+        "definitions": transaction.table("experiments.metric_definitions"),
+        "covariates": transaction.table("features.unit_covariates"),
+    }
+    units = _UNITS.format(**tables)
+    if segments:
+        units = _WITH_SEGMENTS.format(units=units, **tables)
+    named: dict[str, object] = {
+        "tenant": tenant,
+        "experiment": key,
+        "cluster": column,
+        "segments": list(segments),
+        "other_types": [each for each in NOT_MEANS if each != "ratio"],
+        "variants": [name for name in experiment.variants if name != experiment.control],
+        "control": experiment.control,
+    }
+    return UnitRows(units, (OUTCOME, DENOMINATOR), named)
+
+
+def with_cluster(units: UnitRows) -> str:
+    """The query for those of the units that have a cluster."""
+    return f"SELECT * FROM ({units.query}) AS of_units WHERE cluster IS NOT NULL"
+
+
 def of_means_and_ratios(
     postgres: PostgresResource, partition_key: str, experiment: ExperimentDeclaration, column: str
 ) -> ClusteredSums:
     """The sums of an experiment with clusters, for everybody and within every level of the segments."""
-    tenant, key = split(partition_key)
     with postgres.client().transaction(read_only=True) as transaction:
-        tables = {
-            "values": transaction.table("experiments.unit_metric_values"),
-            "definitions": transaction.table("experiments.metric_definitions"),
-            "covariates": transaction.table("features.unit_covariates"),
-        }
-        units = _UNITS.format(**tables)
-        if experiment.segments:
-            units = _WITH_SEGMENTS.format(units=units, **tables)
-        named: dict[str, object] = {
-            "tenant": tenant,
-            "experiment": key,
-            "cluster": column,
-            "segments": list(experiment.segments),
-            "other_types": [each for each in NOT_MEANS if each != "ratio"],
-            "variants": [name for name in experiment.variants if name != experiment.control],
-            "control": experiment.control,
-        }
+        units = units_of_clusters(transaction, partition_key, experiment, column, experiment.segments)
+        named = units.parameters
         transaction.join_in_bulk()
-        with_cluster = f"SELECT * FROM ({units}) AS of_units WHERE cluster IS NOT NULL"
+        across = _ACROSS.format(rows=units.query)
         return ClusteredSums(
             column,
-            joint_moments(transaction, _ACROSS.format(rows=units), (*COLUMNS, *_UNITS_OF_ARMS, *REACHED), named),
-            joint_moments(transaction, with_cluster, (OUTCOME, DENOMINATOR), named),
-            {tuple(arm): n for *arm, n in transaction.fetch_all(_LEFT_OUT.format(rows=units), named)},
+            joint_moments(transaction, across, (*COLUMNS, *_UNITS_OF_ARMS, *REACHED), named),
+            joint_moments(transaction, with_cluster(units), units.names, named),
+            {tuple(arm): n for *arm, n in transaction.fetch_all(_LEFT_OUT.format(rows=units.query), named)},
         )
 
 

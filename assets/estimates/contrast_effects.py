@@ -4,6 +4,7 @@ import dagster as dg
 
 from assets import declared, partitions
 from assets.columns import effect_frame, effect_row
+from assets.estimates.contrasts_of_clusters import clustered_arms, contrasts_with_clusters
 from assets.estimates.joint_sums import DENOMINATOR, OUTCOME, JointByArm, of_ratios
 from assets.estimates.look_plans import look_plan
 from assets.estimates.moments import ByArm, by_everybody
@@ -26,6 +27,8 @@ from resources.postgres import PostgresResource
     deps=[
         ["experiments", "sufficient_statistics"],
         ["experiments", "unit_metric_values"],
+        ["experiments", "metric_definitions"],
+        ["features", "unit_covariates"],
         ["experiments", "health"],
         ["features", "health"],
         ["registry", "experiments"],
@@ -35,35 +38,58 @@ from resources.postgres import PostgresResource
     kinds={"python", "postgres"},
     owners=["team:experimentation"],
     tags={"causeway/partitions": "experiments"},
-    code_version="1",
+    code_version="2",
     description=(
         "Declared linear contrasts over the variants' means, such as both new designs against the old one, with an"
-        " interval that allows for looks. One row per tenant, experiment, metric and contrast."
+        " interval that allows for looks and for the declared clusters."
+        " One row per tenant, experiment, metric and contrast."
     ),
 )
 def contrast_effects(context: dg.AssetExecutionContext, postgres: PostgresResource) -> dg.MaterializeResult:
     experiment = declared.experiment(postgres, context.partition_key)
-    rows: Iterator[dict[str, object]] = iter(())
-    if experiment.analysis.contrasts:
-        rows = _rows(
-            experiment, by_everybody(postgres, context.partition_key), of_ratios(postgres, context.partition_key, ())
-        )
-    frame = effect_frame(rows)
+    effects = _effects(postgres, context.partition_key, experiment) if experiment.analysis.contrasts else {}
+    frame = effect_frame(_rows(experiment, effects))
     return publish(context, postgres, frame, unit="experiment", metadata=forests(frame, "Contrasts"))
 
 
-def _rows(experiment: ExperimentDeclaration, means: ByArm, ratios: JointByArm) -> Iterator[dict[str, object]]:
+def _rows(experiment: ExperimentDeclaration, effects: Mapping[tuple[str, str], Effect]) -> Iterator[dict[str, object]]:
     plan = look_plan(experiment)
-    for metric in experiment.metrics:
-        for name, coefficients in experiment.analysis.contrasts.items():
-            effect = _contrast(metric, experiment, coefficients, means, ratios)
-            if plan.interval == "always_valid":
-                effect = plan.at_look(effect)
-            elif plan.interval == "group_sequential":
-                effect = _at_no_look(effect)
-            yield effect_row(
-                effect, metric=metric.key, variant=name, control=contrast_name(coefficients), method="contrast"
-            )
+    for (metric, name), found in effects.items():
+        effect = found
+        if plan.interval == "always_valid":
+            effect = plan.at_look(found)
+        elif plan.interval == "group_sequential":
+            effect = _at_no_look(found)
+        control = contrast_name(experiment.analysis.contrasts[name])
+        yield effect_row(effect, metric=metric, variant=name, control=control, method="contrast")
+
+
+def _effects(
+    postgres: PostgresResource, partition_key: str, experiment: ExperimentDeclaration
+) -> Mapping[tuple[str, str], Effect]:
+    """By metric and contrast, with the interval of one look."""
+    column, of_windows = experiment.cluster_column, refused(experiment)
+    if of_windows is not None:
+        return {(metric.key, name): of_windows for metric, name in _asked(experiment)}
+    if column is None:
+        return _independent(experiment, by_everybody(postgres, partition_key), of_ratios(postgres, partition_key, ()))
+    arms = clustered_arms(postgres, partition_key, experiment, column)
+    plain = _independent(experiment, {key: arm.moments(OUTCOME) for key, arm in arms.units.items()}, arms.units)
+    return contrasts_with_clusters(postgres, partition_key, experiment, arms, plain)
+
+
+def _independent(
+    experiment: ExperimentDeclaration, means: ByArm, ratios: JointByArm
+) -> Mapping[tuple[str, str], Effect]:
+    """As if the units were independent."""
+    return {
+        (metric.key, name): _contrast(metric, experiment, experiment.analysis.contrasts[name], means, ratios)
+        for metric, name in _asked(experiment)
+    }
+
+
+def _asked(experiment: ExperimentDeclaration) -> Iterator[tuple[Metric, str]]:
+    return ((metric, name) for metric in experiment.metrics for name in experiment.analysis.contrasts)
 
 
 def _contrast(
@@ -73,11 +99,6 @@ def _contrast(
     means: ByArm,
     ratios: JointByArm,
 ) -> Effect:
-    of_windows = refused(experiment)
-    if of_windows is not None:
-        return of_windows
-    if experiment.cluster_column is not None:
-        return _undefined("contrasts are of arms whose units are independent")
     if metric.is_mean:
         arms = {
             variant: estimated_mean(means.get((metric.key, None, variant), Moments.empty()))

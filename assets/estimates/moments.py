@@ -56,19 +56,25 @@ _BY_SEGMENT = """
 """
 
 # The levels of all segments together are a stratum; a level that is not known is one of its own.
-_BY_STRATUM = """
-    WITH strata AS (
+STRATA = """
         SELECT unit_id,
             string_agg(covariate || '=' || coalesce(value_text, '(unknown)'), ', ' ORDER BY covariate) AS stratum
         FROM {covariates}
         WHERE tenant_id = %(tenant)s AND experiment = %(experiment)s AND covariate = ANY(%(segments)s)
         GROUP BY unit_id
-    ),
+"""
+_BY_STRATUM = f"""
+    WITH strata AS ({STRATA}),
     sums AS (
         SELECT v.metric, v.variant, s.stratum, count(*)::numeric AS n, sum(v.value) AS y, sum(v.value * v.value) AS yy
-        FROM {values} AS v
+        FROM {{values}} AS v
         INNER JOIN strata AS s USING (unit_id)
         WHERE v.tenant_id = %(tenant)s AND v.experiment = %(experiment)s AND v.value IS NOT NULL
+            AND (%(cluster)s::text IS NULL OR v.unit_id IN (
+                SELECT unit_id FROM {{covariates}}
+                WHERE tenant_id = %(tenant)s AND experiment = %(experiment)s
+                    AND covariate = %(cluster)s AND value_text IS NOT NULL
+            ))
         GROUP BY v.metric, v.variant, s.stratum
     )
     SELECT metric, variant, stratum, n::bigint, (y / n)::float8, ((n * yy - y * y) / n)::float8
@@ -102,9 +108,12 @@ def by_segment(postgres: PostgresResource, partition_key: str, segments: Sequenc
 
 
 def by_stratum(
-    postgres: PostgresResource, partition_key: str, segments: Sequence[str]
+    postgres: PostgresResource, partition_key: str, segments: Sequence[str], cluster: str | None = None
 ) -> dict[tuple[str, str], dict[str, Moments]]:
-    """By metric and variant, the moments of every combination of the segments' levels that occurs."""
+    """By metric and variant, the moments of every combination of the segments' levels that occurs.
+
+    With the column of their cluster, those of units that have one.
+    """
     if not segments:
         return {}
     client, (tenant, experiment) = postgres.client(), split(partition_key)
@@ -114,7 +123,7 @@ def by_stratum(
     found: dict[tuple[str, str], dict[str, Moments]] = {}
     with client.transaction(read_only=True) as transaction:
         transaction.join_in_bulk()
-        named = {"tenant": tenant, "experiment": experiment, "segments": list(segments)}
+        named = {"tenant": tenant, "experiment": experiment, "segments": list(segments), "cluster": cluster}
         for metric, variant, stratum, *numbers in transaction.fetch_all(query, named):
             found.setdefault((metric, variant), {})[stratum] = Moments(*numbers)
     return found

@@ -1,4 +1,4 @@
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import dagster as dg
 
@@ -6,18 +6,13 @@ from assets import declared, partitions
 from assets.columns import effect_frame, effect_row
 from assets.estimates.moments import by_stratum
 from assets.estimates.pictures import forests
+from assets.estimates.strata_of_clusters import post_stratified_with_clusters
 from assets.estimates.switchbacks import refused
 from assets.publication import publish
 from causeway.declarations.experiment import ExperimentDeclaration
 from causeway.statistics.effect import Effect
-from causeway.statistics.moments import Moments
 from causeway.statistics.post_stratification import post_stratified_difference
 from resources.postgres import PostgresResource
-
-Strata = Mapping[tuple[str, str], Mapping[str, Moments]]
-"""By metric and variant, then by stratum."""
-
-_DEPENDENT = "strata are compared as if their units were independent, and these are not"
 
 
 @dg.asset(
@@ -35,38 +30,38 @@ _DEPENDENT = "strata are compared as if their units were independent, and these 
     kinds={"python", "postgres"},
     owners=["team:experimentation"],
     tags={"causeway/partitions": "experiments"},
-    code_version="1",
+    code_version="2",
     description=(
         "Every variant against control within the strata that the declared segments make together, weighted as the"
-        " strata occur; none without segments. One row per tenant, experiment, metric and variant."
+        " strata occur, with the interval of the declared clusters; none without segments."
+        " One row per tenant, experiment, metric and variant."
     ),
 )
 def post_stratified_effects(context: dg.AssetExecutionContext, postgres: PostgresResource) -> dg.MaterializeResult:
     experiment = declared.experiment(postgres, context.partition_key)
-    frame = effect_frame(_rows(experiment, by_stratum(postgres, context.partition_key, experiment.segments)))
+    effects = _effects(postgres, context.partition_key, experiment) if experiment.segments else {}
+    frame = effect_frame(
+        effect_row(effect, metric=metric, variant=variant, control=experiment.control, method="post_stratified")
+        for (metric, variant), effect in effects.items()
+    )
     return publish(context, postgres, frame, unit="experiment", metadata=forests(frame, "Post-stratified"))
 
 
-def _rows(experiment: ExperimentDeclaration, strata: Strata) -> Iterator[dict[str, object]]:
-    if not experiment.segments:
-        return
-    for metric in (each.key for each in experiment.metrics if each.is_mean):
-        control = strata.get((metric, experiment.control), {})
-        for variant in (name for name, _ in experiment.ordered_variants if name != experiment.control):
-            treated = strata.get((metric, variant), {})
-            yield effect_row(
-                _effect(experiment, treated, control),
-                metric=metric,
-                variant=variant,
-                control=experiment.control,
-                method="post_stratified",
-            )
-
-
-def _effect(
-    experiment: ExperimentDeclaration, treated: Mapping[str, Moments], control: Mapping[str, Moments]
-) -> Effect:
-    if experiment.cluster_column is not None:
-        counts = [sum(stratum.n for stratum in arm.values()) for arm in (treated, control)]
-        return refused(experiment) or Effect("not_estimable", *counts, settings={"reason": _DEPENDENT})
-    return refused(experiment) or post_stratified_difference(treated, control, alpha=experiment.decision.alpha)
+def _effects(
+    postgres: PostgresResource, partition_key: str, experiment: ExperimentDeclaration
+) -> Mapping[tuple[str, str], Effect]:
+    of_windows, column = refused(experiment), experiment.cluster_column
+    if of_windows is None and column is not None:
+        return post_stratified_with_clusters(postgres, partition_key, experiment, column)
+    strata = by_stratum(postgres, partition_key, experiment.segments)
+    return {
+        (metric, variant): of_windows
+        or post_stratified_difference(
+            strata.get((metric, variant), {}),
+            strata.get((metric, experiment.control), {}),
+            alpha=experiment.decision.alpha,
+        )
+        for metric in (each.key for each in experiment.metrics if each.is_mean)
+        for variant, _ in experiment.ordered_variants
+        if variant != experiment.control
+    }

@@ -17,6 +17,13 @@
     {{ text_literal(var('known_at')) }}::timestamptz
 {%- endmacro %}
 
+{# A day's changes are few rows of many, and lie in memory: read by index, they cost what they are, and not what was before. #}
+{% macro read_by_index(name) -%}
+    {% if not is_anew(name) | trim -%}
+        set local random_page_cost = 1.1
+    {%- endif %}
+{%- endmacro %}
+
 {# In a model: only units that changed. They are noted once, before the model's SQL, so that what is deleted and what is put
    in its place are rows of the same units, whatever arrives meanwhile. #}
 {% macro is_of_changed_unit(name, rows='') -%}

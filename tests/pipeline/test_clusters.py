@@ -125,9 +125,10 @@ def school_house(own_house: House) -> House:
         "segments": ["girl"],
         "source": {"file": "classes.csv", "unit_id": "pupil", "variant": "class"},
     }
-    own_house.declare("experiment", "classes", **declared, cluster="school")
-    own_house.declare("experiment", "pupils", **declared)
-    own_house.declare("experiment", "no_counties", **declared, cluster="county")
+    contrasts = {"analysis": {"contrasts": {"helped": {"small": 0.5, "aide": 0.5, "large": -1}}}}
+    own_house.declare("experiment", "classes", **declared, **contrasts, cluster="school")
+    own_house.declare("experiment", "pupils", **declared, **contrasts)
+    own_house.declare("experiment", "no_counties", **declared, **contrasts, cluster="county")
     world_of_latencies(own_house)
     own_house.refresh()
     return own_house
@@ -272,7 +273,9 @@ def test_every_method_is_wider_or_narrower_than_without_clusters_but_says_the_sa
             methods.add(row["method"])
             assert row["settings"]["cluster"] == "school"
             assert row["settings"]["clusters"] > 1
-    assert methods == {"difference_in_means", "cuped", "adjusted", "econml_linear_dml"}
+    assert methods == {
+        "difference_in_means", "cuped", "adjusted", "post_stratified", "contrast", "econml_linear_dml",
+    }  # fmt: skip
     for row in school_house.served("acme|pupils"):
         assert "clusters" not in row["settings"]
 
@@ -285,6 +288,53 @@ def latency_of_arms(belongs: str) -> tuple[list[np.ndarray], list[np.ndarray], l
         [np.array([row[belongs] for row in arm]) for arm in arms],
         [len({row["user"] for row in arm}) for arm in arms],
     )
+
+
+def kept_pupils() -> tuple[np.ndarray, ...]:
+    """Score, arm, girl, school and tests of those whose school is on record."""
+    kept = [row for row in PUPILS if row["school"]]
+    return tuple(np.array([row[name] for row in kept]) for name in ("score", "class", "girl", "school", "tests"))
+
+
+def cluster_robust_ols(y: np.ndarray, columns: list[np.ndarray], cluster: np.ndarray) -> Any:
+    model = sm.OLS(y, np.column_stack(columns))
+    return model.fit(cov_type="cluster", cov_kwds={"groups": np.unique(cluster, return_inverse=True)[1]})
+
+
+def test_strata_are_compared_by_schools(school_house: House) -> None:
+    score, arm, girl, school, _ = kept_pupils()
+    row = served(school_house, "score", "post_stratified")
+    of_pair = np.isin(arm, ("small", "large"))
+    y, t, x = score[of_pair], (arm[of_pair] == "small").astype(float), girl[of_pair].astype(float)
+    centred = x - x.mean()
+    fitted = cluster_robust_ols(y, [np.ones(len(y)), t, centred, t * centred], school[of_pair])
+    assert row["effect"] == pytest.approx(fitted.params[1], rel=1e-9)
+    # CR1 of the saturated regression, but for the small-sample factor and the strata's shares.
+    assert row["std_error"] == pytest.approx(fitted.bse[1], rel=0.1)
+    assert row["settings"]["variance"] == "cluster_robust"
+    assert row["settings"]["clusters"] <= 18
+    assert row["settings"]["units_without_cluster"] == sum(
+        not each["school"] and each["class"] == "small" for each in PUPILS
+    )
+    assert row["settings"]["df"] < 17
+
+
+@pytest.mark.parametrize("metric", ["score", "per_test"])
+def test_contrasts_are_made_by_schools(school_house: House, metric: str) -> None:
+    score, arm, _, school, tests = kept_pupils()
+    (row,) = (each for each in school_house.served(CLASS) if (each["metric"], each["method"]) == (metric, "contrast"))
+    d = np.ones(len(score)) if metric == "score" else tests.astype(float)
+    ratios = {name: score[arm == name].sum() / d[arm == name].sum() for name in ("small", "aide", "large")}
+    assert row["effect"] == pytest.approx((ratios["small"] + ratios["aide"]) / 2 - ratios["large"], rel=1e-9)
+    influence = sum(
+        coefficient * np.where(arm == name, score - ratios[name] * d, 0) / d[arm == name].sum()
+        for name, coefficient in (("small", 0.5), ("aide", 0.5), ("large", -1))
+    )
+    by_school = np.bincount(np.unique(school, return_inverse=True)[1], weights=influence)
+    sandwich = math.sqrt(float(by_school @ by_school))
+    assert sandwich < row["std_error"] < 1.15 * sandwich
+    assert row["settings"]["clusters_in_both"] == len(set(school))
+    assert row["settings"]["units_without_cluster"] + row["settings"]["units_without_cluster_control"] == 6
 
 
 def test_a_quantile_of_all_events_knows_that_the_events_of_a_unit_belong_together(school_house: House) -> None:
@@ -340,8 +390,8 @@ def test_a_column_that_nobody_has_gives_no_number(school_house: House) -> None:
     assert rows
     for row in rows:
         assert row["effect"] is None
-        wanted = {"not_estimable"} if row["method"] == "post_stratified" else {"no_units", "no_covariates"}
-        assert row["status"] in wanted
+        wanted = {"not_estimable"} if (row["metric"], row["method"]) == ("median", "contrast") else {"no_units"}
+        assert row["status"] in wanted | ({"no_covariates"} if row["method"] in ("cuped", "adjusted") else set())
     counted = served(school_house, "score", "difference_in_means", experiment="acme|no_counties")
     assert counted["settings"]["units_without_cluster"] == 120
 
