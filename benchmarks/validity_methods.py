@@ -37,10 +37,15 @@ from causeway.statistics.difference_in_means import difference_in_means
 from causeway.statistics.effect import Effect
 from causeway.statistics.life_table import LifeTable
 from causeway.statistics.post_stratification import post_stratified_difference
-from causeway.statistics.quantile import ArmQuantile, quantile_effect
+from causeway.statistics.quantile import (
+    ArmQuantile,
+    clustered_quantile_effect,
+    correlation_of_arms,
+    quantile_effect,
+)
 from causeway.statistics.ratio import difference_in_ratios
 from causeway.statistics.regression_adjustment import adjusted_effect
-from causeway.statistics.time_to_event import restricted_mean_effect
+from causeway.statistics.time_to_event import clustered_restricted_mean_effect, restricted_mean_effect
 
 DAYS = 60
 UNITS = 1_200
@@ -81,12 +86,8 @@ _AT_RISK = "what is averaged is a curve of the units still at risk, of which no 
 _OF_QUANTILES = {
     **dict.fromkeys((CUPED, ADJUSTED, ALWAYS_VALID + OF_CUPED, GROUP_SEQUENTIAL + OF_CUPED), _NO_MEAN),
     STRATIFIED: _NO_WEIGHTED_SUM,
-    ACROSS: "each arm's quantile has an error of its own, and no covariance of the two is known",
 }
-_OF_TIMES = {
-    **dict.fromkeys((CUPED, ADJUSTED, STRATIFIED, ALWAYS_VALID + OF_CUPED, GROUP_SEQUENTIAL + OF_CUPED), _AT_RISK),
-    **dict.fromkeys((CLUSTERED, ACROSS), "Greenwood's variance takes units for independent"),
-}
+_OF_TIMES = dict.fromkeys((CUPED, ADJUSTED, STRATIFIED, ALWAYS_VALID + OF_CUPED, GROUP_SEQUENTIAL + OF_CUPED), _AT_RISK)
 _OF_RATIOS = {
     ADJUSTED: "a twin predicts one value a unit; cuped takes the past of numerator and denominator",
     STRATIFIED: "a ratio of all units is no sum of the strata's ratios weighted by units",
@@ -104,7 +105,7 @@ class Trials:
 
     treated, control: variables of shape (runs, UNITS), units in the order in which they came, with "stratum" and
     "score"; of events their values and units by run; of times "days" to the event.
-    clustered: the same of units in clusters, arms apart and arms mixed; empty where that is not defined.
+    clustered: the same of units in clusters, arms apart and arms mixed.
     """
 
     metric: str
@@ -132,17 +133,24 @@ def trials(metric: str, rng: np.random.Generator, runs: int, *, lifted: bool) ->
         treated, control = (DURATIONS.draw_whole_days(rng, shape, factor) for factor in (SOONER if lifted else 1, 1))
         truth = DURATIONS.restricted_mean_in_whole_days(HORIZON, SOONER) if lifted else 0.0
         truth -= DURATIONS.restricted_mean_in_whole_days(HORIZON) if lifted else 0.0
-        return Trials(metric, lifted, truth, treated, control)
+        factors = (SOONER if lifted else 1.0, 1.0)
+        clustered = {
+            method: tuple(DURATIONS.whole_days_of(each, of_arm) for each, of_arm in zip(arms, factors, strict=True))
+            for method, arms in _alike_arms(rng, runs).items()
+        }
+        return Trials(metric, lifted, truth, treated, control, clustered)
     if metric == EVENTS:
         lift = 0.1 if lifted else 0.0
-        apart = [_alike(rng, rng.standard_normal((runs, CLUSTERS))) for _ in range(2)]
-        arms = [
-            event_latencies(rng, activity, of_arm)
-            for activity, of_arm in zip(
-                (*(rng.standard_normal(shape) for _ in range(2)), *apart), (lift, 0.0) * 2, strict=True
+
+        def events(arms: Sequence[NDArray[np.float64]]) -> tuple[Any, Any]:
+            treated, control = (
+                event_latencies(rng, activity, of_arm) for activity, of_arm in zip(arms, (lift, 0.0), strict=True)
             )
-        ]
-        return Trials(metric, lifted, event_latency_effect(lift), *arms[:2], {CLUSTERED: (arms[2], arms[3])})
+            return treated, control
+
+        treated, control = events([rng.standard_normal(shape) for _ in range(2)])
+        clustered = {method: events(arms) for method, arms in _alike_arms(rng, runs).items()}
+        return Trials(metric, lifted, event_latency_effect(lift), treated, control, clustered)
     model = METRICS_OF_UNITS[metric]
     lift = model.lift if lifted else 0.0
 
@@ -151,14 +159,20 @@ def trials(metric: str, rng: np.random.Generator, runs: int, *, lifted: bool) ->
         return {**drawn, "stratum": strata(rng, activity), "score": scores(rng, activity)}
 
     treated, control = (arm(rng.standard_normal(shape), of_arm) for of_arm in (lift, 0.0))
-    apart = [rng.standard_normal((runs, CLUSTERS)) for _ in range(2)]
     clustered = {
-        CLUSTERED: tuple(arm(_alike(rng, each), of_arm) for each, of_arm in zip(apart, (lift, 0.0), strict=True))
+        method: tuple(arm(each, of_arm) for each, of_arm in zip(arms, (lift, 0.0), strict=True))
+        for method, arms in _alike_arms(rng, runs).items()
     }
-    if metric != UNIT_QUANTILE:
-        # The same clusters in both arms.
-        clustered[ACROSS] = tuple(arm(_alike(rng, apart[0]), of_arm) for of_arm in (lift, 0.0))
     return Trials(metric, lifted, model.effect(lift), treated, control, clustered)
+
+
+def _alike_arms(rng: np.random.Generator, runs: int) -> dict[str, list[NDArray[np.float64]]]:
+    """Activities of both arms, whose clusters are others or the same."""
+    apart = [rng.standard_normal((runs, CLUSTERS)) for _ in range(2)]
+    return {
+        CLUSTERED: [_alike(rng, each) for each in apart],
+        ACROSS: [_alike(rng, apart[0]) for _ in range(2)],
+    }
 
 
 def _alike(rng: np.random.Generator, of_cluster: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -185,12 +199,16 @@ def fixed_effects(drawn: Trials) -> Iterator[tuple[str, list[Effect]]]:
     """Effects of every run by each method that looks once, by the functions that the pipeline calls."""
     if drawn.metric == TIMES:
         yield PLAIN, _restricted_means(drawn)
+        for method, arms in drawn.clustered.items():
+            yield method, _clustered_restricted_means(*arms, apart=method == CLUSTERED)
     elif drawn.metric == EVENTS:
         yield PLAIN, _event_quantiles(drawn.treated, drawn.control)
         yield CLUSTERED, _event_quantiles(*drawn.clustered[CLUSTERED], of_cluster=True)
+        yield ACROSS, _event_quantiles_across(*drawn.clustered[ACROSS])
     elif drawn.metric == UNIT_QUANTILE:
         yield PLAIN, _unit_quantiles(drawn.treated, drawn.control)
-        yield CLUSTERED, _unit_quantiles(*drawn.clustered[CLUSTERED], units=_CLUSTER)
+        for method, arms in drawn.clustered.items():
+            yield method, _clustered_unit_quantiles(*arms, apart=method == CLUSTERED)
     else:
         yield from _of_means(drawn)
 
@@ -237,11 +255,32 @@ def _cluster_sums(arm: Runs) -> Runs:
     }
 
 
-def _unit_quantiles(treated: Runs, control: Runs, units: NDArray[np.int64] | None = None) -> list[Effect]:
+def _unit_quantiles(treated: Runs, control: Runs) -> list[Effect]:
     return [
-        quantile_effect(*(ArmQuantile.from_arrays(y, QUANTILE, units=units) for y in pair))
+        quantile_effect(*(ArmQuantile.from_arrays(y, QUANTILE) for y in pair))
         for pair in zip(treated["outcome"], control["outcome"], strict=True)
     ]
+
+
+def _clusters_of_arms(*, apart: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    return _CLUSTER, _CLUSTER + (CLUSTERS if apart else 0)
+
+
+def _clustered_unit_quantiles(treated: Runs, control: Runs, *, apart: bool) -> list[Effect]:
+    return [
+        clustered_quantile_effect(pair, _clusters_of_arms(apart=apart), QUANTILE)
+        for pair in zip(treated["outcome"], control["outcome"], strict=True)
+    ]
+
+
+def _event_quantiles_across(treated: Sequence[Any], control: Sequence[Any]) -> list[Effect]:
+    found = []
+    for pair in zip(treated, control, strict=True):
+        values, clusters = tuple(y for y, _ in pair), tuple(_CLUSTER[unit] for _, unit in pair)
+        arms = [ArmQuantile.from_arrays(y, QUANTILE, units=of) for y, of in zip(values, clusters, strict=True)]
+        correlation = correlation_of_arms((arms[0], arms[1]), (values[0], values[1]), (clusters[0], clusters[1]))
+        found.append(quantile_effect(arms[0], arms[1], correlation=correlation))
+    return found
 
 
 def _event_quantiles(treated: Sequence[Any], control: Sequence[Any], *, of_cluster: bool = False) -> list[Effect]:
@@ -261,6 +300,21 @@ def _restricted_means(drawn: Trials) -> list[Effect]:
         exits = (each[:, -1].tolist() for each in exits_by_day(days, UNITS // DAYS, HORIZON))
         arms.append([LifeTable(times, tuple(events), tuple(censored)) for events, censored in zip(*exits, strict=True)])
     return [restricted_mean_effect(t, c, horizon=HORIZON) for t, c in zip(*arms, strict=True)]
+
+
+def _clustered_restricted_means(
+    treated: NDArray[np.float64], control: NDArray[np.float64], *, apart: bool
+) -> list[Effect]:
+    """On the last day as well; units were exposed at the start of a day, in their order."""
+    followed = DAYS - np.arange(UNITS) // (UNITS // DAYS)
+    clusters = _clusters_of_arms(apart=apart)
+    return [
+        clustered_restricted_mean_effect(
+            *((np.minimum(days, followed), days <= followed, of) for days, of in zip(pair, clusters, strict=True)),
+            horizon=HORIZON,
+        )
+        for pair in zip(treated, control, strict=True)
+    ]
 
 
 def looks_of(drawn: Trials) -> Iterator[tuple[str, DailyLooks]]:

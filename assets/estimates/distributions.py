@@ -2,16 +2,14 @@
 
 from dataclasses import replace
 
-import numpy as np
 import polars as pl
 
 from assets.partitions import split
 from causeway.declarations.metric import Metric
-from causeway.statistics.cluster_influence import ClusterInfluence, with_clusters
 from causeway.statistics.effect import Effect
 from causeway.statistics.life_table import LifeTable
 from causeway.statistics.quantile import ArmQuantile, clustered_quantile_effect, quantile_effect
-from causeway.statistics.time_to_event import restricted_mean_effect, restricted_mean_influence
+from causeway.statistics.time_to_event import clustered_restricted_mean_effect, restricted_mean_effect
 from resources.postgres import PostgresResource
 
 ByVariant = dict[tuple[str, str], pl.DataFrame]
@@ -92,18 +90,9 @@ def _times(metric: Metric, treated: pl.DataFrame, control: pl.DataFrame, alpha: 
     assert metric.window_days is not None, "a declared time to an event has its window"
     horizon = metric.window_days - metric.delay_days
     arms = [(arm["value"].to_numpy(), arm["is_observed"].to_numpy()) for arm in (treated, control)]
-    tables = [LifeTable.from_arrays(*arm) for arm in arms]
-    effect = restricted_mean_effect(*tables, horizon=horizon, alpha=alpha)
     if not is_clustered:
-        return effect
-    influences = [restricted_mean_influence(*arm, horizon) for arm in arms]
-    cells = [
-        np.concatenate([influences[0], np.zeros(control.height)]),
-        np.concatenate([np.zeros(treated.height), influences[1]]),
-    ]
-    found = ClusterInfluence.from_arrays(
-        np.concatenate([treated["cluster"].to_numpy(), control["cluster"].to_numpy()]),
-        np.repeat([True, False], [treated.height, control.height]),
-        *cells,
+        return restricted_mean_effect(*(LifeTable.from_arrays(*arm) for arm in arms), horizon=horizon, alpha=alpha)
+    clusters = treated["cluster"].to_numpy(), control["cluster"].to_numpy()
+    return clustered_restricted_mean_effect(
+        (*arms[0], clusters[0]), (*arms[1], clusters[1]), horizon=horizon, alpha=alpha
     )
-    return with_clusters(effect, found, alpha=alpha)

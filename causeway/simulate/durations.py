@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammainc
+from scipy.special import gammainc, ndtr
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,14 @@ class DurationModel:
         """
         days = np.ceil(factor * self.scale * rng.weibull(self.shape, shape))
         days[rng.random(shape) < self.never] = math.inf
+        return days
+
+    def whole_days_of(self, activity: NDArray[np.float64], factor: float = 1.0) -> NDArray[np.float64]:
+        """As `draw_whole_days` of units with these standard normal activities: the higher, the later."""
+        share = ndtr(activity) / (1 - self.never)
+        days = np.full(activity.shape, math.inf)
+        soon = share < 1
+        days[soon] = np.ceil(factor * self.scale * (-np.log1p(-share[soon])) ** (1 / self.shape))
         return days
 
     def restricted_mean_in_whole_days(self, horizon: int, factor: float = 1.0) -> float:

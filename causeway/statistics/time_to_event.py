@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from causeway.statistics.cluster_influence import ClusterInfluence, with_clusters
 from causeway.statistics.comparison import EstimatedMean, check_alpha, compare_means, satterthwaite_df
 from causeway.statistics.effect import Effect, Status
 from causeway.statistics.life_table import (
@@ -88,6 +89,26 @@ def restricted_mean_influence(durations: ArrayLike, observed: ArrayLike, horizon
     compensator = np.concatenate([[0.0], np.cumsum(per_event * events / at_risk)])
     reached = compensator[np.searchsorted(times, exits, side="right")]
     return reached - np.where(happened, per_event[np.minimum(place, times.size - 1)], 0.0)
+
+
+Exits = tuple[ArrayLike, ArrayLike, ArrayLike]
+"""Durations, whether the event was observed at their end, and clusters of an arm's units, each (n,)."""
+
+
+def clustered_restricted_mean_effect(treated: Exits, control: Exits, *, horizon: float, alpha: float = 0.05) -> Effect:
+    """`restricted_mean_effect` where units of a cluster are alike and clusters may span the arms: `with_clusters`."""
+    arms = [tuple(np.asarray(column) for column in arm) for arm in (treated, control)]
+    tables = [LifeTable.from_arrays(durations, observed) for durations, observed, _ in arms]
+    effect = restricted_mean_effect(*tables, horizon=horizon, alpha=alpha)
+    influences = [restricted_mean_influence(durations, observed, horizon) for durations, observed, _ in arms]
+    n, n_control = (len(arm[0]) for arm in arms)
+    found = ClusterInfluence.from_arrays(
+        np.concatenate([arm[2] for arm in arms]),
+        np.repeat([True, False], [n, n_control]),
+        np.concatenate([influences[0], np.zeros(n_control)]),
+        np.concatenate([np.zeros(n), influences[1]]),
+    )
+    return with_clusters(effect, found, alpha=alpha)
 
 
 def event_probability_effect(treated: LifeTable, control: LifeTable, *, horizon: float, alpha: float = 0.05) -> Effect:
