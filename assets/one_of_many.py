@@ -3,7 +3,6 @@
 from collections.abc import Set
 from dataclasses import dataclass, field
 from logging import Logger
-from typing import Any
 
 import dagster as dg
 
@@ -28,10 +27,6 @@ class OneOfMany:
         """Of an asset that is made alone; ValueError where several are made together."""
         (key,) = self.assets_def.keys
         return key
-
-    def get_step_execution_context(self) -> Any:
-        """Nothing here: one run, one step."""
-        raise NotImplementedError("a partition among many has no step of its own")
 
 
 Making = dg.AssetExecutionContext | OneOfMany
