@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, overload
+from typing import Any, Required, TypedDict, Unpack, overload
 from uuid import uuid4
 
 import dagster as dg
@@ -21,17 +21,31 @@ EVERY_TENANT = "every_tenant"
 NOT_CONTENT = ("provenance_id", "input_provenance_ids", "mlflow_run_id", "model_uri", "computed_at", "declared_at")
 
 
+class Told(TypedDict, total=False):
+    """What an asset tells of a partition besides its rows.
+
+    unit: the column that the second part of the partition key names, experiment or study, or tenant where the key has
+    no second part. key: of an asset that is made with others; of one that is made alone it is known.
+    """
+
+    unit: Required[str]
+    key: dg.AssetKey
+    seed: int | None
+    metadata: Mapping[str, Any]
+    check_results: Sequence[dg.AssetCheckResult]
+
+
 @dataclass(frozen=True)
 class Publication:
     """One partition of an asset, ready to be written."""
 
     making: Making
+    frame: pl.DataFrame
     key: dg.AssetKey
     unit: str
-    frame: pl.DataFrame
-    seed: int | None
-    metadata: Mapping[str, Any]
-    check_results: Sequence[dg.AssetCheckResult]
+    seed: int | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    check_results: Sequence[dg.AssetCheckResult] = ()
 
     @property
     def keys(self) -> Mapping[str, str]:
@@ -41,46 +55,23 @@ class Publication:
 
 @overload
 def publish(
-    context: dg.AssetExecutionContext,
-    postgres: PostgresResource,
-    frame: pl.DataFrame,
-    *,
-    unit: str,
-    key: dg.AssetKey | None = ...,
-    seed: int | None = ...,
-    metadata: Mapping[str, Any] | None = ...,
-    check_results: Sequence[dg.AssetCheckResult] = ...,
+    context: dg.AssetExecutionContext, postgres: PostgresResource, frame: pl.DataFrame, **told: Unpack[Told]
 ) -> dg.MaterializeResult: ...
 @overload
 def publish(
-    context: OneOfMany,
-    postgres: PostgresResource,
-    frame: pl.DataFrame,
-    *,
-    unit: str,
-    key: dg.AssetKey | None = ...,
-    seed: int | None = ...,
-    metadata: Mapping[str, Any] | None = ...,
-    check_results: Sequence[dg.AssetCheckResult] = ...,
+    context: OneOfMany, postgres: PostgresResource, frame: pl.DataFrame, **told: Unpack[Told]
 ) -> Publication: ...
 def publish(
-    context: Making,
-    postgres: PostgresResource,
-    frame: pl.DataFrame,
-    *,
-    unit: str,
-    key: dg.AssetKey | None = None,
-    seed: int | None = None,
-    metadata: Mapping[str, Any] | None = None,
-    check_results: Sequence[dg.AssetCheckResult] = (),
+    context: Making, postgres: PostgresResource, frame: pl.DataFrame, **told: Unpack[Told]
 ) -> dg.MaterializeResult | Publication:
     """Replace this asset's partition by ``frame``, whose rows are told where they come from.
 
-    ``unit`` is the column that the second part of the partition key names, experiment or study, or tenant where the
-    key has no second part. The data version is a hash of the content, so what was made again without a change makes
-    nothing after it stale. What is one of many is written by whoever makes them, with others.
+    The data version is a hash of the content, so what was made again without a change makes nothing after it stale.
+    What is one of many is written by whoever makes them, with others.
     """
-    made = Publication(context, key or context.asset_key, unit, frame, seed, metadata or {}, check_results)
+    if "key" not in told:
+        told["key"] = context.asset_key
+    made = Publication(context, frame, **told)
     return made if isinstance(context, OneOfMany) else publish_all(postgres, [made])[0]
 
 
