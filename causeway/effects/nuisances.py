@@ -1,11 +1,27 @@
-"""What an estimate has to know besides the effect: who is treated, and what happens without and with treatment."""
+"""What an estimate has to know besides the effect: who is treated, and what happens without and with treatment.
+
+Learnt by cross-fitting (Chernozhukov, Chetverikov, Demirer, Duflo, Hansen, Newey & Robins 2018, Econometrics J. 21,
+C1-C68): a unit's predictions come from models that have not seen its fold. Learners are weighed against each other by
+their out-of-fold loss, once a nuisance, in the first split (stacking; van der Laan, Polley & Hubbard 2007, Stat. Appl.
+Genet. Mol. Biol. 6); a pick of the best one would flip with the split.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from causeway.effects.influence import Array, Labels
+import numpy as np
+
+from causeway.effects.folds import deal_folds
+from causeway.effects.influence import Array, Flags, Labels
+from causeway.effects.learners import Kind, Learner, Mean, learners_for
+
+# A learner that the others hardly need is left out, and need not be fitted again.
+LEAST_WEIGHT = 0.05
+# A propensity is held away from zero and one by this much: what is beyond says nothing of where the design lies.
+CLIP = 0.001
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -13,8 +29,8 @@ class Nuisances:
     """Out-of-fold predictions of one split of the units, each (n,): of a unit's own fold no model has seen anything.
 
     folds: whole numbers from zero. propensity: P(T = 1 | x), as predicted or as the design has it. outcome_control,
-    outcome_treated: E[Y | T = 0, x] and E[Y | T = 1, x]. chosen: learners by nuisance with their out-of-fold losses;
-    JSON values only.
+    outcome_treated: E[Y | T = 0, x] and E[Y | T = 1, x]. chosen: by nuisance the out-of-fold loss and the weight of
+    each learner; JSON values only.
     """
 
     folds: Labels
@@ -27,3 +43,214 @@ class Nuisances:
     def outcome(self) -> Array:
         """E[Y | x], (n,)."""
         return self.outcome_control + self.propensity * (self.outcome_treated - self.outcome_control)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """One thing to predict: `y` (n,) of the units `among` (n,), learnt from them and predicted for everybody."""
+
+    name: str
+    kind: Kind
+    y: Array
+    among: Flags | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stack:
+    """Learners with their weights, which add up to one, and what is told of how they were found."""
+
+    learners: tuple[Learner, ...]
+    weights: Array
+    told: dict[str, Any]
+
+    @classmethod
+    def of(cls, learners: Sequence[Learner]) -> Stack:
+        """Named beforehand, with equal weights."""
+        variants = [name for learner in learners for name in learner.variants]
+        weights = np.full(len(variants), 1 / len(variants))
+        return cls(tuple(learners), weights, {"learners": dict.fromkeys(variants, 1 / len(variants)), "given": True})
+
+
+def fit_nuisances(
+    *,
+    outcome: Array,
+    treated: Flags,
+    x: Array,
+    seeds: Sequence[int],
+    n_folds: int | None = None,
+    weights: Array | None = None,
+    clusters: Labels | None = None,
+    known_propensity: Array | None = None,
+    given: Mapping[str, Sequence[Learner]] | None = None,
+    n_jobs: int = 1,
+    backend: str = "threading",
+) -> tuple[Nuisances, ...]:
+    """One `Nuisances` a seed, each from a split of its own.
+
+    outcome, treated: (n,); x: (n, p), finite. weights: (n,), of sampling. clusters: (n,), kept whole within folds.
+    known_propensity: (n,), of a designed experiment; then it is not learnt. given: learners by nuisance
+    ("propensity", "outcome_control", "outcome_treated"), with equal weights, instead of those that are weighed.
+    n_jobs, backend: of joblib; the numbers are the same to the last bit under any.
+
+    Raises ValueError where an arm has fewer than two units, or of clusters.
+    """
+    targets = [
+        Target("outcome_control", "regression", outcome, ~treated),
+        Target("outcome_treated", "regression", outcome, treated),
+    ]
+    if known_propensity is None:
+        targets.append(Target("propensity", "probability", treated.astype(np.float64)))
+    n_folds = n_folds or usual_folds(len(treated))
+    all_folds = [deal_folds(treated, _possible_folds(n_folds, treated, clusters), seed, clusters=clusters) for seed in seeds]
+    predicted, told = cross_fit(
+        targets, x, all_folds, seeds, weights=weights, given=given, n_jobs=n_jobs, backend=backend
+    )
+    result = []
+    for folds, of_targets in zip(all_folds, predicted, strict=True):
+        if known_propensity is None:
+            propensity = np.clip(of_targets["propensity"], CLIP, 1 - CLIP)
+        else:
+            propensity = known_propensity
+        result.append(
+            Nuisances(folds, propensity, of_targets["outcome_control"], of_targets["outcome_treated"], dict(told))
+        )
+    return tuple(result)
+
+
+def cross_fit(
+    targets: Sequence[Target],
+    x: Array,
+    all_folds: Sequence[Labels],
+    seeds: Sequence[int],
+    *,
+    weights: Array | None = None,
+    given: Mapping[str, Sequence[Learner]] | None = None,
+    n_jobs: int = 1,
+    backend: str = "threading",
+) -> tuple[list[dict[str, Array]], dict[str, Any]]:
+    """Out-of-fold predictions (n,) by split and target name; by target name what was weighed, for reading.
+
+    The first split weighs the learners; the others fit only what has weight.
+    """
+    stacks = {target.name: Stack.of(given[target.name]) for target in targets if given and target.name in given}
+    weighed = [target for target in targets if target.name not in stacks]
+    usual = {target.name: learners_for(len(x), target.kind) for target in weighed}
+    first = _out_of_fold(
+        [(target, usual[target.name]) for target in weighed] + [(t, stacks[t.name].learners) for t in targets if t.name in stacks],
+        x, all_folds[:1], seeds[:1], weights, n_jobs, backend,
+    )[0]
+    for target in weighed:
+        stacks[target.name], first[target.name] = _weigh(target, usual[target.name], first[target.name], weights)
+    predicted = [{target.name: first[target.name] @ stacks[target.name].weights for target in targets}]
+    rest = _out_of_fold(
+        [(target, stacks[target.name].learners) for target in targets], x, all_folds[1:], seeds[1:], weights, n_jobs, backend
+    )
+    predicted += [{name: columns @ stacks[name].weights for name, columns in split.items()} for split in rest]
+    return predicted, {name: stack.told for name, stack in stacks.items()}
+
+
+def usual_folds(n: int) -> int:
+    """Five, while a fit is cheap and units are few; fewer where a half already tells nearly everything."""
+    return 5 if n < 50_000 else 3 if n < 300_000 else 2
+
+
+def _possible_folds(wanted: int, treated: Flags, clusters: Labels | None) -> int:
+    if clusters is None:
+        possible = int(min(treated.sum(), (~treated).sum()))
+    else:
+        possible = min(len(np.unique(clusters[arm])) for arm in (treated, ~treated))
+    if possible < 2:
+        raise ValueError("cross-fitting needs two units, or clusters, in each arm")
+    return min(wanted, possible)
+
+
+def _out_of_fold(
+    wanted: Sequence[tuple[Target, Sequence[Learner]]],
+    x: Array,
+    all_folds: Sequence[Labels],
+    seeds: Sequence[int],
+    weights: Array | None,
+    n_jobs: int,
+    backend: str,
+) -> list[dict[str, Array]]:
+    """By split and target the predictions of all variants, (n, variants)."""
+    from joblib import Parallel, delayed
+    from threadpoolctl import threadpool_limits
+
+    tasks = [
+        (split, target, learner, fold)
+        for split, folds in enumerate(all_folds)
+        for target, learners in wanted
+        for learner in learners
+        for fold in range(int(folds.max()) + 1)
+    ]
+    # The longest first, so that the last core is not left with a boosted fit when the others are done.
+    tasks.sort(key=lambda task: -len(task[2].variants))
+    with threadpool_limits(limits=1):
+        pieces = Parallel(n_jobs=n_jobs, backend=backend)(
+            delayed(_fit_fold)(target, learner, x, all_folds[split] == fold, weights, seeds[split] + fold)
+            for split, target, learner, fold in tasks
+        )
+    results: list[dict[str, Array]] = []
+    for split, folds in enumerate(all_folds):
+        result = {}
+        for target, learners in wanted:
+            starts = np.cumsum([0, *(len(learner.variants) for learner in learners)])
+            columns = np.empty((len(x), int(starts[-1])))
+            for task, piece in zip(tasks, pieces, strict=True):
+                if task[0] == split and task[1] is target:
+                    position = next(i for i, learner in enumerate(learners) if learner is task[2])
+                    columns[folds == task[3], starts[position] : starts[position + 1]] = piece
+            result[target.name] = columns
+        results.append(result)
+    return results
+
+
+def _fit_fold(
+    target: Target, learner: Learner, x: Array, held_out: Flags, weights: Array | None, seed: int
+) -> Array:
+    rows = ~held_out if target.among is None else ~held_out & target.among
+    fitted = learner.fit(x[rows], target.y[rows], None if weights is None else weights[rows], target.kind, seed)
+    return fitted(x[held_out])
+
+
+def _weigh(
+    target: Target, learners: Sequence[Learner], columns: Array, weights: Array | None
+) -> tuple[Stack, Array]:
+    """Weights of the variants, none below zero and one together, by least squares out of fold; of those below 5 % none.
+
+    Gives back the columns that are kept.
+    """
+    from scipy.optimize import nnls
+
+    rows = slice(None) if target.among is None else target.among
+    root = np.ones(len(target.y)) if weights is None else np.sqrt(weights)
+    y, root = target.y[rows], root[rows]
+    predictions = columns[rows]
+    losses = np.average((y[:, np.newaxis] - predictions) ** 2, axis=0, weights=root**2)
+    names = [name for learner in learners for name in learner.variants]
+    # What the mean does not know. The mean itself takes what is missing to one: its own column is next to nothing.
+    centre, mean = float(np.average(y, weights=root**2)), names.index(Mean().variants[0])
+    beyond = (predictions - centre) * root[:, np.newaxis]
+    beyond[:, mean] = 0.0
+    found = nnls(beyond, (y - centre) * root)[0]
+    found[mean] = max(0.0, 1.0 - float(found.sum()))
+    found = np.where(found >= LEAST_WEIGHT * found.sum(), found, 0.0)
+    found /= found.sum()
+    kept_learners, kept_columns = [], []
+    start = 0
+    for learner in learners:
+        own = tuple(range(len(learner.variants)))
+        kept = tuple(position for position in own if found[start + position] > 0)
+        if kept:
+            kept_learners.append(learner.only(kept))
+            kept_columns += [start + position for position in kept]
+        start += len(own)
+    told = {
+        "loss": "mean squared error out of fold",
+        "losses": dict(zip(names, (float(loss) for loss in losses), strict=True)),
+        "learners": {names[column]: float(found[column]) for column in kept_columns},
+        "r_squared": float(1 - np.average((y - predictions @ found) ** 2, weights=root**2) / losses[0])
+        if losses[0] > 0 else None,
+    }
+    return Stack(tuple(kept_learners), found[kept_columns], told), columns[:, kept_columns]

@@ -1,0 +1,203 @@
+"""What nuisances are learnt with: three learners, fixed and named, weighed against each other by out-of-fold loss.
+
+The mean (nothing can be learnt), a penalised regression on the columns and their squares (small or smooth data), and
+boosted trees over histograms (everything else). EconML's "auto" first stages are not among them: which one it picks
+flips with the split, and the estimate with it (py-why/EconML#895).
+
+One thread a fit: the sums of a fit over threads differ in their last bit with the number of cores. What runs side by
+side is fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from causeway.effects.influence import Array
+
+Kind = Literal["regression", "probability"]
+Predictor = Callable[[Array], Array]
+
+MAX_SQUARED_COLUMNS = 400
+LARGE = 100_000
+# Beyond ten standard deviations a square is a guess, and an outlier's leverage.
+FARTHEST = 10.0
+ENOUGH_TO_SEE = 5_000
+# What a column of length one has left when others determine it: rounding.
+DETERMINED = 1e-6
+
+
+class Learner(Protocol):
+    """Something to fit. Its predictor gives one column for each of its variants: (m, p) to (m, len(variants))."""
+
+    @property
+    def variants(self) -> tuple[str, ...]: ...
+
+    def fit(self, x: Array, y: Array, weights: Array | None, kind: Kind, seed: int) -> Predictor: ...
+
+    def only(self, kept: tuple[int, ...]) -> Learner:
+        """The same with some of its variants."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """The mean of those it was fitted on, whoever is asked about: what any other learner has to beat."""
+
+    variants: tuple[str, ...] = ("mean",)
+
+    def fit(self, x: Array, y: Array, weights: Array | None, kind: Kind, seed: int) -> Predictor:
+        mean = float(np.average(y, weights=weights))
+        return lambda at: np.full((len(at), 1), mean)
+
+    def only(self, kept: tuple[int, ...]) -> Learner:
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Quadratic:
+    """Ridge, or logistic, regression on the columns and on the squares of those with more than two values.
+
+    The ridge's penalty is chosen by closed-form leave-one-out error (Golub, Heath & Wahba 1979); from 100,000 units on
+    it is one, which no longer matters. The logistic penalty is one, on standardised columns.
+    """
+
+    variants: tuple[str, ...] = ("quadratic",)
+
+    def fit(self, x: Array, y: Array, weights: Array | None, kind: Kind, seed: int) -> Predictor:
+        from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
+
+        if x.shape[1] == 0 or y.min() == y.max():
+            return Mean().fit(x, y, weights, kind, seed)
+        basis = Squares.of(x)
+        design = basis(x)
+        if kind == "probability":
+            model = LogisticRegression(C=1.0, solver="newton-cholesky", max_iter=100)
+            model.fit(design, y > 0.5, sample_weight=weights)
+            return lambda at: np.asarray(model.predict_proba(basis(at))[:, 1:], dtype=np.float64)
+        ridge = Ridge(alpha=1.0, solver="cholesky") if len(y) >= LARGE else RidgeCV(alphas=np.logspace(-2, 4, 7))
+        ridge.fit(design, y, sample_weight=weights)
+        return lambda at: np.asarray(ridge.predict(basis(at)), dtype=np.float64)[:, np.newaxis]
+
+    def only(self, kept: tuple[int, ...]) -> Learner:
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class BoostedTrees:
+    """Gradient-boosted histogram trees by XGBoost (Chen & Guestrin 2016); a variant after each of `rounds`.
+
+    No early stopping: its inner split would be one more thing that moves the answer.
+    """
+
+    rounds: tuple[int, ...]
+    depth: int
+    rate: float
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        return tuple(f"boosted_trees: {rounds} rounds of depth {self.depth}" for rounds in self.rounds)
+
+    def fit(self, x: Array, y: Array, weights: Array | None, kind: Kind, seed: int) -> Predictor:
+        import xgboost as xgb
+
+        if x.shape[1] == 0 or y.min() == y.max():
+            mean = float(np.average(y, weights=weights))
+            return lambda at: np.full((len(at), len(self.rounds)), mean)
+        settings = {
+            "objective": "binary:logistic" if kind == "probability" else "reg:squarederror",
+            "max_depth": self.depth,
+            "eta": self.rate,
+            "lambda": 1.0,
+            # Of a probability's curvature, which is a quarter at most: four units or more as well.
+            "min_child_weight": 1.0 if kind == "probability" else 4.0,
+            "max_bin": 64,
+            "nthread": 1,
+            "seed": seed % 2**31,
+            "base_score": float(np.average(y, weights=weights)),
+        }
+        data = xgb.QuantileDMatrix(x, y, weight=weights, max_bin=64, nthread=1)
+        trees = xgb.train(settings, data, max(self.rounds))
+
+        def predict(at: Array) -> Array:
+            columns = [
+                trees.inplace_predict(at, iteration_range=(0, rounds), validate_features=False) for rounds in self.rounds
+            ]
+            return np.column_stack(columns).astype(np.float64)
+
+        return predict
+
+    def only(self, kept: tuple[int, ...]) -> Learner:
+        return BoostedTrees(tuple(self.rounds[position] for position in kept), self.depth, self.rate)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Squares:
+    """The columns `own`, standardised, and the squares of those `curved`; fixed by the units it was made of.
+
+    Left out is a column that quadratics of the columns before it determine, such as a declared square.
+    """
+
+    own: tuple[int, ...]
+    curved: tuple[int, ...]
+    centre: Array
+    scale: Array
+
+    @classmethod
+    def of(cls, x: Array) -> Squares:
+        """More than 400 columns stay as they are, without squares."""
+        own, curved = tuple(range(x.shape[1])), ()
+        if x.shape[1] <= MAX_SQUARED_COLUMNS:
+            own, curved = own_and_curved(x)
+        centre, scale = x.mean(axis=0), x.std(axis=0)
+        return cls(own, curved, centre, np.where(scale > 0, scale, 1.0))
+
+    def __call__(self, at: Array) -> Array:
+        z = self.columns(at)
+        return np.column_stack([z[:, self.own], z[:, self.curved] ** 2])
+
+    def columns(self, at: Array) -> Array:
+        """All columns, standardised."""
+        return np.clip((at - self.centre) / self.scale, -FARTHEST, FARTHEST)
+
+
+def own_and_curved(x: Array) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Positions of the columns that quadratics of the columns before them do not determine; and of those among them
+    with more than two values, for an indicator has no square of its own.
+    """
+    # Whether a column is a function of others is seen in some thousands of units as well as in all.
+    some = x[:: max(1, len(x) // ENOUGH_TO_SEE)]
+    z = some - some.mean(axis=0)
+    length = np.sqrt((z * z).mean(axis=0))
+    z = z / np.where(length > 0, length, 1.0)
+    both = np.empty((len(z), 2 * x.shape[1]))
+    both[:, ::2], both[:, 1::2] = z, z * z - (z * z).mean(axis=0)
+    norm = np.linalg.norm(both, axis=0)
+    both /= np.where(norm > 0, norm, 1.0)
+    if len(both) <= both.shape[1]:
+        remaining = np.ones(both.shape[1])
+    else:
+        remaining = np.abs(np.diag(np.linalg.qr(both, mode="r")))
+    lowest, highest = x.min(axis=0), x.max(axis=0)
+    between = ((x != lowest) & (x != highest)).any(axis=0)
+    own = tuple(column for column in range(x.shape[1]) if remaining[2 * column] > DETERMINED)
+    return own, tuple(column for column in own if between[column])
+
+
+def learners_for(n: int, kind: Kind) -> tuple[Learner, ...]:
+    """The learners to weigh where there are so many units. Trees grow deeper, and fewer, where there are more.
+
+    A propensity is the smoother thing: its trees are the best long before those of an outcome.
+    """
+    if n < 2_000:
+        rounds, depth, rate = (25, 50, 100, 200), 2, 0.1
+    elif n < 50_000:
+        rounds, depth, rate = (25, 50, 100, 200, 400), 4, 0.06
+    elif n < 300_000:
+        rounds, depth, rate = (20, 40, 80, 160), 5, 0.15
+    else:
+        rounds, depth, rate = (20, 40, 80), 6, 0.2
+    return (Mean(), Quadratic(), BoostedTrees(rounds[:3] if kind == "probability" else rounds, depth, rate))
