@@ -21,6 +21,8 @@ from causeway.declarations.declaration import (
     repeated,
 )
 
+from causeway.declarations.study_rules import StudyRules
+
 
 def _plain_value(value: object) -> object:
     if isinstance(value, bool | str) or (isinstance(value, int | float) and abs(value) < float("inf")):
@@ -122,6 +124,11 @@ class StudyDeclaration(Declaration):
     effect_modifiers: tuple[Text, ...] = Field(default=(), description="columns that the effect may vary with")
     negative_controls: NegativeControls = Field(default=NegativeControls())
     clusters: Text | None = Field(default=None, description="column of the group that units come in")
+    weights: Text | None = Field(default=None, description="column of sampling weights")
+    blocks: Text | None = Field(default=None, description="column of the block within which treatment was randomised")
+    outcomes: tuple[Text, ...] = Field(default=(), description="further outcomes")
+    segments: tuple[Text, ...] = Field(default=(), description="columns")
+    rules: StudyRules = Field(default=StudyRules(), description="rules of the verdict; the usual ones when left out")
     graph: Annotated[Prose | tuple[tuple[Text, Text], ...] | None, BeforeValidator(_dot_or_edges)] = Field(
         default=None, description="causal graph as DOT or a list of edges; the back-door graph when left out"
     )
@@ -154,6 +161,10 @@ class StudyDeclaration(Declaration):
                 for index, column in enumerate(self.negative_controls.exposures)
             ),
             (self.clusters, ("clusters",)),
+            (self.weights, ("weights",)),
+            (self.blocks, ("blocks",)),
+            *((column, ("outcomes", index)) for index, column in enumerate(self.outcomes)),
+            *((column, ("segments", index)) for index, column in enumerate(self.segments)),
             (
                 self.known_propensity if isinstance(self.known_propensity, str) else None,
                 ("known_propensity",),

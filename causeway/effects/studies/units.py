@@ -1,0 +1,278 @@
+"""From a frame as somebody recorded it to the arrays that a study needs, or to the reason why that cannot be done.
+
+Nothing here is a crash: a declared column that is absent, a treatment that is constant or an outcome in words is an
+answer about the data. The caller's frame is read and never written to. What is left out is counted, by reason.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from causeway.declarations.study import StudyDeclaration
+from causeway.effects.influence import Array, Flags, Labels
+from causeway.effects.studies.encoding import Covariates
+from causeway.statistics.effect import Status
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MIN_UNITS = 20
+MIN_UNITS_PER_ARM = 5
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Rows of the frame that are not among the units: `rows` by reason, each row under the first that holds."""
+
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def n(self) -> int:
+        return sum(self.rows.values())
+
+    def in_words(self) -> str:
+        return ", ".join(f"{n:,} {reason}" for reason, n in self.rows.items())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StudyUnits:
+    """Complete rows. treatment: (n,) as a number, 0 and 1 where two values are compared; treated: (n,) or None on a
+    scale. confounders, modifiers: encoded. instruments: (n, q). negative_outcomes, negative_exposures, outcomes (further
+    ones), segments: by column, with nulls where they are missing. positions: (n,) rows of the frame.
+    """
+
+    treatment: Array
+    treated: Flags | None
+    outcome: Array
+    confounders: Covariates
+    modifiers: Covariates
+    instruments: Array
+    weights: Array | None
+    clusters: Labels | None
+    blocks: Labels | None
+    known_propensity: Array | None
+    others: Mapping[str, pl.Series]
+    left_out: LeftOut
+    positions: npt.NDArray[np.int64]
+
+    @property
+    def n(self) -> int:
+        return len(self.outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the frame cannot answer the question, with the number of complete rows and of those left out."""
+
+    status: Status
+    reason: str
+    n: int = 0
+    left_out: LeftOut = LeftOut()
+
+
+class Unanswerable(Exception):
+    """Carries a refusal from the check that found it to whoever answers."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.reason)
+        self.refusal = refusal
+
+
+def read_units(frame: pl.DataFrame | pd.DataFrame, study: StudyDeclaration) -> StudyUnits | Refusal:
+    """Take the declared columns and leave out rows, counted, that lack one of them or have another treatment.
+
+    Values match the declared ones when they are equal as they are, as numbers or as text, so 1, 1.0 and "1" are one
+    value. Infinite numbers are missing ones. Text confounders become indicators, rare levels folded into "(other)".
+    Negative controls, further outcomes and segments may be missing. Fewer than 20 complete rows are refused.
+    """
+    try:
+        return _read(frame, study)
+    except Unanswerable as problem:
+        return problem.refusal
+
+
+def _read(frame: pl.DataFrame | pd.DataFrame, study: StudyDeclaration) -> StudyUnits:
+    columns = _declared_columns(frame, study)
+    treatment = columns[study.treatment.column]
+    needed = _needed(study)
+    reasons: dict[str, int] = {}
+    usable = np.ones(len(treatment), dtype=bool)
+
+    def leave_out(rows: Flags, reason: str) -> None:
+        found = int((usable & rows).sum())
+        if found:
+            reasons[reason] = found
+            usable[rows] = False
+
+    for name in needed:
+        leave_out(columns[name].is_null().to_numpy(), f"without {name}")
+    treated_rows, control_rows = _arms(treatment, study)
+    if study.treatment.values is not None:
+        other = ~(treated_rows | control_rows)
+        values = sorted({str(value) for value in treatment.filter(pl.Series(usable & other)).unique().to_list()})
+        seen = ", ".join(values[:5]) + (", ..." if len(values) > 5 else "")
+        leave_out(other, f"with another {study.treatment.column} ({seen})")
+    if study.weights is not None:
+        leave_out(~(_numbers(columns[study.weights], study.weights) > 0), f"with no positive {study.weights}")
+    if isinstance(study.known_propensity, str):
+        known = _numbers(columns[study.known_propensity], study.known_propensity)
+        leave_out(~((known > 0) & (known < 1)), f"with {study.known_propensity} not between 0 and 1")
+    left_out = LeftOut(reasons)
+    positions = np.flatnonzero(usable)
+    n = len(positions)
+
+    def demand(holds: bool, status: Status, reason: str) -> None:
+        if not holds:
+            raise Unanswerable(Refusal(status, reason, n, left_out))
+
+    treated: Flags | None = None
+    demand(n > 0, "no_units", f"no row is complete: {left_out.in_words() or 'there are no rows'}")
+    if study.treatment.values is None:
+        demand(treatment.dtype.is_numeric(), "not_estimable", f"{study.treatment.column} is not a number; declare values")
+        amount = treatment.to_numpy()[usable].astype(np.float64)
+        demand(float(np.ptp(amount)) > 0, "no_units", f"{study.treatment.column} is the same for all {n} complete rows")
+        demand(n >= MIN_UNITS, "too_few_units", f"only {n} rows are complete; {MIN_UNITS} are needed")
+    else:
+        treated = treated_rows[usable]
+        amount = treated.astype(np.float64)
+        n_treated, n_control = int(treated.sum()), int((~treated).sum())
+        constant = f"{study.treatment.column} is the same for all {n} complete rows: there is nothing to compare"
+        demand(min(n_treated, n_control) > 0, "no_units", constant)
+        few = (
+            f"only {n_treated} treated and {n_control} control rows are complete; {MIN_UNITS} are needed, and"
+            f" {MIN_UNITS_PER_ARM} in each arm"
+        )
+        demand(n >= MIN_UNITS and min(n_treated, n_control) >= MIN_UNITS_PER_ARM, "too_few_units", few)
+    demand(columns[study.outcome.column].dtype.is_numeric(), "not_estimable", f"{study.outcome.column} is not a number")
+    outcome = columns[study.outcome.column].to_numpy()[usable].astype(np.float64)
+    demand(float(np.ptp(outcome)) > 0.0, "zero_variance", f"{study.outcome.column} is the same for everybody")
+    rows = pl.Series(usable)
+    kept = {name: series.filter(rows) for name, series in columns.items()}
+    for name in study.instruments:
+        demand(kept[name].dtype.is_numeric(), "not_estimable", f"the instrument {name} is not a number")
+    propensity: Array | None = None
+    if isinstance(study.known_propensity, str):
+        propensity = kept[study.known_propensity].to_numpy().astype(np.float64)
+    elif study.known_propensity is not None:
+        propensity = np.full(n, float(study.known_propensity))
+    return StudyUnits(
+        treatment=amount,
+        treated=treated,
+        outcome=outcome,
+        confounders=Covariates.of({name: kept[name] for name in study.confounders}),
+        modifiers=Covariates.of({name: kept[name] for name in study.effect_modifiers}),
+        instruments=_matrix([kept[name] for name in study.instruments], n),
+        weights=None if study.weights is None else kept[study.weights].to_numpy().astype(np.float64),
+        clusters=None if study.clusters is None else _labels(kept[study.clusters]),
+        blocks=None if study.blocks is None else _labels(kept[study.blocks]),
+        known_propensity=propensity,
+        others={name: kept[name] for name in _optional(study)},
+        left_out=left_out,
+        positions=positions,
+    )
+
+
+def _needed(study: StudyDeclaration) -> list[str]:
+    """Columns without which a row says nothing, in the order in which their absence is told."""
+    one = [study.treatment.column, study.outcome.column]
+    named = [study.weights, study.blocks, study.clusters]
+    known = [study.known_propensity] if isinstance(study.known_propensity, str) else []
+    several = [*study.confounders, *study.instruments, *study.effect_modifiers]
+    return list(dict.fromkeys([*one, *(name for name in named if name is not None), *known, *several]))
+
+
+def _optional(study: StudyDeclaration) -> list[str]:
+    controls = study.negative_controls
+    return list(dict.fromkeys([*controls.outcomes, *controls.exposures, *study.outcomes, *study.segments]))
+
+
+def _declared_columns(frame: pl.DataFrame | pd.DataFrame, study: StudyDeclaration) -> dict[str, pl.Series]:
+    available = list(frame.columns)
+    absent = [name for name in study.columns if available.count(name) != 1]
+    if absent:
+        reason = f"not in the data, or not just once: {', '.join(absent)}"
+        raise Unanswerable(Refusal("not_estimable", reason, 0, LeftOut({"rows": len(frame)} if len(frame) else {})))
+    columns: dict[str, pl.Series] = {}
+    for name in study.columns:
+        series = _column(frame, name)
+        if series is None:
+            raise Unanswerable(Refusal("not_estimable", f"{name} is neither a number nor a text"))
+        columns[name] = series
+    return columns
+
+
+def _arms(treatment: pl.Series, study: StudyDeclaration) -> tuple[Flags, Flags]:
+    values = study.treatment.values
+    if values is None:
+        nobody = np.zeros(len(treatment), dtype=bool)
+        return nobody, nobody
+    seen = treatment.drop_nulls().unique().to_list()
+    arms = []
+    for declared in (values.treated, values.control):
+        same = [value for value in seen if _same(value, declared)]
+        rows = treatment.is_in(pl.Series(same, dtype=treatment.dtype).implode()).fill_null(False)
+        arms.append(np.asarray(rows.to_numpy(), dtype=bool))
+    return arms[0], arms[1]
+
+
+def _numbers(series: pl.Series, name: str) -> Array:
+    if not series.dtype.is_numeric():
+        raise Unanswerable(Refusal("not_estimable", f"{name} is not a number"))
+    return series.fill_null(float("nan")).to_numpy().astype(np.float64)
+
+
+def _matrix(columns: Sequence[pl.Series], n: int) -> Array:
+    return np.column_stack([column.to_numpy() for column in columns]).astype(np.float64) if columns else np.empty((n, 0))
+
+
+def _labels(series: pl.Series) -> Labels:
+    """Whole numbers in the order of the values, which does not depend on the order of the rows."""
+    return np.unique(series.cast(pl.String).to_numpy().astype(str), return_inverse=True)[1].astype(np.int64)
+
+
+def _column(frame: pl.DataFrame | pd.DataFrame, name: str) -> pl.Series | None:
+    """One column as Float64 or String with nulls where it is missing or infinite; None for any other kind of column."""
+    if isinstance(frame, pl.DataFrame):
+        series = frame.get_column(name)
+    else:
+        column = frame[name]
+        if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
+            series = pl.Series(name, column.to_numpy())
+        else:
+            # Anything but a plain number is taken value by value: pandas marks missing ones in five different ways.
+            values = [None if missing else value for value, missing in zip(column, column.isna(), strict=True)]
+            present = [value for value in values if value is not None]
+            if all(isinstance(value, int | float | np.number | np.bool_) for value in present):
+                series = pl.Series(name, [None if v is None else float(v) for v in values], dtype=pl.Float64)
+            elif all(isinstance(value, str | int | float | np.number | np.bool_) for value in present):
+                series = pl.Series(name, [None if v is None else str(v) for v in values], dtype=pl.String)
+            else:
+                return None
+    if series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null):
+        numbers = series.cast(pl.Float64)
+        return numbers.set(~numbers.is_finite().fill_null(True), None).alias(name)
+    if series.dtype in (pl.String, pl.Categorical, pl.Enum):
+        return series.cast(pl.String).alias(name)
+    return None
+
+
+def _same(value: Any, declared: Any) -> bool:
+    if str(value) == str(declared):
+        return True
+    left, right = _number(value), _number(declared)
+    return left is not None and left == right
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
