@@ -29,6 +29,11 @@ class Refutation:
     problem_found: bool | None
     detail: str
 
+    def without_numbers(self) -> Refutation:
+        """For an estimate that is withheld: whether a problem was found, and nothing that gives the effect away."""
+        found = "not carried out" if self.problem_found is None else "problem found" if self.problem_found else "no problem found"
+        return Refutation(self.name, self.method, None, None, self.problem_found, found)
+
 
 def functional_form(
     data: StudyFrame, confounders: Encoded, linear: TreatmentCoefficient, *, method: str

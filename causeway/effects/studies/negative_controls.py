@@ -1,0 +1,84 @@
+"""Effects where there can be none (Lipsitch, Tchetgen Tchetgen & Cohen 2010, Epidemiology 21, 383-388)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from causeway.effects.estimators.average import METHODS
+from causeway.effects.estimators.partially_linear import partially_linear
+from causeway.effects.folds import deal_folds
+from causeway.effects.influence import Array, Linearised, infer
+from causeway.effects.nuisances import Target, cross_fit, usual_folds
+from causeway.effects.problem import Problem
+
+FEWEST = 20
+
+
+def negative_controls(
+    problem: Problem, columns: Mapping[str, pl.Series], *, outcomes: Sequence[str], exposures: Sequence[str], method: str
+) -> list[dict[str, Any]]:
+    """One record a control: column, role, effect, interval, p_value and status; JSON values only.
+
+    A control outcome is estimated as the outcome was, by the same method. A control exposure is put in the treatment's
+    place, with the treatment among what is adjusted for, in a partially linear model, which takes any number.
+    """
+    records = [_of_outcome(problem, columns[name], name, method) for name in outcomes]
+    return records + [_of_exposure(problem, columns[name], name) for name in exposures]
+
+
+def _of_outcome(problem: Problem, column: pl.Series, name: str, method: str) -> dict[str, Any]:
+    usable = _usable(column)
+    if usable is None or _too_few(problem.treated, usable):
+        return _record(name, "outcome", "not a number" if usable is None else "too few units with a value")
+    values = column.to_numpy().astype(np.float64)[usable]
+    if np.ptp(values) == 0:
+        return _record(name, "outcome", "the same for everybody")
+    asked = replace(problem.among(usable), outcome=values, splits=1)
+    found = METHODS[method](asked, asked.nuisances())
+    return _told(asked, found.estimate, name, "outcome")
+
+
+def _of_exposure(problem: Problem, column: pl.Series, name: str) -> dict[str, Any]:
+    usable = _usable(column)
+    if usable is None or int(usable.sum()) < FEWEST:
+        return _record(name, "exposure", "not a number" if usable is None else "too few units with a value")
+    exposure = column.to_numpy().astype(np.float64)[usable]
+    if np.ptp(exposure) == 0:
+        return _record(name, "exposure", "the same for everybody")
+    asked = problem.among(usable)
+    x = np.column_stack([asked.treated, asked.x])
+    split = deal_folds(exposure > np.median(exposure), usual_folds(asked.n), asked.seeds[0], clusters=asked.clusters)
+    targets = [Target("outcome", "regression", asked.outcome), Target("exposure", "regression", exposure)]
+    computing = asked.computing
+    predicted = cross_fit(
+        targets, x, [split], asked.seeds[:1], weights=asked.weights, n_jobs=computing.n_jobs, backend=computing.backend
+    )[0][0]
+    found = partially_linear(asked.outcome, exposure, predicted["outcome"], predicted["exposure"], weights=asked.weights)
+    return _told(asked, found, name, "exposure")
+
+
+def _usable(column: pl.Series) -> Array | None:
+    return column.is_not_null().to_numpy() if column.dtype.is_numeric() else None
+
+
+def _too_few(treated: Array, usable: Array) -> bool:
+    return bool(min(int((treated & usable).sum()), int((~treated & usable).sum())) < FEWEST // 2)
+
+
+def _told(problem: Problem, found: Linearised, name: str, role: str) -> dict[str, Any]:
+    inference = infer(found, problem.treated, clusters=problem.clusters, scale=problem.scale)
+    if inference.status != "ok":
+        return _record(name, role, inference.status)
+    record = _record(name, role, "ok")
+    numbers = {key: getattr(inference, key) for key in ("std_error", "ci_low", "ci_high", "p_value")}
+    return {**record, "effect": found.effect, **numbers, "n": problem.n}
+
+
+def _record(name: str, role: str, status: str) -> dict[str, Any]:
+    empty = dict.fromkeys(("effect", "std_error", "ci_low", "ci_high", "p_value", "n"))
+    return {"column": name, "role": role, "status": status, **empty}
