@@ -63,7 +63,7 @@ class ClustersIgnoredRule(DeclaredPart):
 class PostTreatmentRule(DeclaredPart):
     """A confounder that the treatment may have changed, by the graph or by the look of it."""
 
-    by_graph: Consequence = Field(default="withhold", title="consequence", description="withhold, caution or ignore")
+    by_graph: Consequence = Field(default="caution", title="consequence", description="withhold, caution or ignore")
     by_look: Consequence = Field(default="caution", title="consequence", description="withhold, caution or ignore")
 
 
