@@ -113,7 +113,9 @@ def identify(
     names = tuple(name for name in dict.fromkeys(measured) if name not in (treatment, outcome))
 
     try:
-        declared = _declared(edges, treatment, outcome, names, instruments, target)
+        declared = _declared(
+            edges, treatment, outcome, measured=names, instruments=instruments, hidden=target == "LATE"
+        )
     except ValueError as problem:
         return _without_answer(names, "unreadable_graph", str(problem))
     graph = Graph.from_edges(declared)
@@ -135,16 +137,17 @@ def _declared(
     edges: str | Iterable[Edge] | None,
     treatment: str,
     outcome: str,
+    *,
     measured: Sequence[str],
     instruments: Sequence[str],
-    target: Target,
+    hidden: bool,
 ) -> tuple[Edge, ...]:
     if isinstance(edges, str):
         return read_dot(edges)
     if edges is not None:
         return read_edges(edges)
     confounders = [name for name in measured if name not in instruments]
-    return implied_graph(treatment, outcome, confounders, instruments, hidden=target == "LATE")
+    return implied_graph(treatment, outcome, confounders, instruments, hidden=hidden)
 
 
 def _without_answer(measured: tuple[str, ...], status: GraphStatus, reason: str) -> Identification:
