@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from causeway.effects.graph.graph import Graph
-from causeway.effects.graph.separation import connected, nearest_separator, open_path
+from causeway.effects.graph.separation import is_connected, nearest_separator, open_path
 
 MOST_TRIED = 50
 """Missing variables that are tried one by one for being superfluous; more of them are named all together."""
@@ -34,7 +34,7 @@ def adjustment_set(graph: Graph, treatment: str, outcome: str, measured: Sequenc
     if nearest is None:
         return None
     wanted = without_effects.ancestors((outcome,)) & allowed
-    if treatment in connected(without_effects, outcome, wanted):
+    if is_connected(without_effects, outcome, treatment, wanted):
         wanted |= nearest
     return tuple(name for name in dict.fromkeys(measured) if name in wanted)
 

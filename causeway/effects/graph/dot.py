@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from causeway.effects.graph.edges import Edge, both_ways
+from causeway.effects.graph.edges import Edge, both_ways, check_size
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+ | //[^\n]* | \#[^\n]* | /\*.*?\*/ | \\\n)
@@ -26,7 +26,8 @@ def read_dot(text: str) -> tuple[Edge, ...]:
     which they are written. Attributes and lone nodes are skipped.
 
     Raises ValueError, with line and column, for anything else: undirected graphs, arrows drawn backwards
-    (`dir=back`), names with spaces that are not quoted, other languages.
+    (`dir=back`), names with spaces that are not quoted, other languages;
+    GraphTooLarge, which is one, above the limits in `edges`.
 
     >>> read_dot('digraph { age -> {drug "blood pressure"}; drug -> "blood pressure" [label="?"] }')
     (('age', 'drug'), ('age', 'blood pressure'), ('drug', 'blood pressure'))
@@ -71,6 +72,7 @@ class _Token:
 
 
 def _tokens(text: str) -> list[_Token]:
+    check_size(length=len(text))
     tokens: list[_Token] = []
     position, line, line_start = 0, 1, 0
     while position < len(text):
@@ -234,6 +236,7 @@ class _Reader:
         if drawn and direction not in ("forward", "both"):
             raise self.error(f"an arrow of the graph has dir={direction}: write it from cause to effect")
         for tails, heads, kind in drawn:
+            check_size(n_edges=len(self.edges) + len(tails) * len(heads))
             for tail in tails:
                 for head in heads:
                     both = kind == "both" or direction == "both"

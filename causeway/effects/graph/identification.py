@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from causeway.effects.graph.back_door import adjustment_set, open_door
 from causeway.effects.graph.dot import read_dot
-from causeway.effects.graph.edges import Edge, implied_graph, read_edges
+from causeway.effects.graph.edges import Edge, GraphTooLarge, check_size, implied_graph, read_edges
 from causeway.effects.graph.front_door import front_door_mediators
 from causeway.effects.graph.graph import Graph
 from causeway.effects.graph.instruments import (
@@ -24,10 +24,7 @@ GraphStatus = Literal[
 ]
 Target = Literal["ATE", "ATT", "ATC", "ATO", "LATE"]
 
-MOST_NODES, MOST_EDGES = 20_000, 50_000
-"""Above either a graph is too large: every test is one pass over it, and about twenty are made."""
-
-INSTRUMENT_BUDGET = 400_000
+INSTRUMENT_BUDGET = 250_000
 """Nodes and edges that the search for instruments may visit; about a second. Declared instruments come first."""
 
 LONGEST_LIST = 8
@@ -99,7 +96,7 @@ def identify(
     are not tried: "not_identified" means not by these three.
 
     Statuses: no_path (the graph says that the effect is zero), cycle, absent (treatment or outcome not in the graph),
-    unreadable_graph, graph_too_large (more than 20,000 nodes or 50,000 arrows). Time grows with the number of arrows.
+    unreadable_graph, graph_too_large (more than 10,000 nodes or 50,000 arrows). Time grows with the number of arrows.
 
     >>> found = identify("digraph { z -> t; t -> m; t -> y; m -> y; t <-> y }", treatment="t", outcome="y",
     ...     measured=["m"], instruments=["z"], ask_dowhy=False)
@@ -116,9 +113,13 @@ def identify(
         declared = _declared(
             edges, treatment, outcome, measured=names, instruments=instruments, hidden=target == "LATE"
         )
+        graph = Graph.from_edges(declared)
+        n_nodes, n_edges = graph.size
+        check_size(n_nodes=n_nodes, n_edges=n_edges)
+    except GraphTooLarge as problem:
+        return _without_answer(names, "graph_too_large", str(problem))
     except ValueError as problem:
         return _without_answer(names, "unreadable_graph", str(problem))
-    graph = Graph.from_edges(declared)
     refusal = _refusal(graph, treatment, outcome)
     if refusal is not None:
         return _without_answer(names, *refusal)
@@ -157,10 +158,6 @@ def _without_answer(measured: tuple[str, ...], status: GraphStatus, reason: str)
 
 def _refusal(graph: Graph, treatment: str, outcome: str) -> tuple[GraphStatus, str] | None:
     """Why the graph is not looked at further."""
-    n_nodes, n_edges = graph.size
-    if n_nodes > MOST_NODES or n_edges > MOST_EDGES:
-        size = f"{n_nodes:,} nodes and {n_edges:,} arrows"
-        return "graph_too_large", f"the graph has {size}, more than {MOST_NODES:,} or {MOST_EDGES:,}"
     absent = [name for name in (treatment, outcome) if name not in graph]
     if absent:
         return "absent", f"the graph does not contain {' and '.join(absent)}"
@@ -204,7 +201,7 @@ class _Question:
             else:
                 remarks.append(why_not_an_instrument(graph, treatment, outcome, name, everything))
         mediators = front_door_mediators(graph, treatment, outcome, everything)
-        given = self._together(instruments, everything)
+        given = self._together(instruments, everything) if self.target == "LATE" else None
 
         by, adjust_for = self._way(door, given, mediators)
         relevant = graph.ancestors((treatment, outcome))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from causeway.effects.graph.graph import Graph
-from causeway.effects.graph.separation import connected, nearest_separator, open_path
+from causeway.effects.graph.separation import is_connected, nearest_separator, open_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class _Question:
         return None if found is None else tuple(name for name in self.usable if name in found)
 
     def is_relevant(self, name: str, given: Sequence[str]) -> bool:
-        return self.treatment in connected(self.graph, name, given)
+        return is_connected(self.graph, name, self.treatment, given)
 
 
 def valid_instruments(

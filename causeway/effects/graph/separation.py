@@ -17,7 +17,12 @@ def connected(graph: Graph, start: str, given: Collection[str]) -> set[str]:
     >>> sorted(connected(graph, "a", ())), sorted(connected(graph, "a", ("c",)))
     (['a', 'c'], ['a', 'b'])
     """
-    return {name for name, _ in _walk(graph, start, given, None) if name not in given}
+    return {name for name, _ in _walk(graph, start, given, None)} - set(given)
+
+
+def is_connected(graph: Graph, start: str, end: str, given: Collection[str]) -> bool:
+    """Whether `given` does not d-separate the two; ends where `end` is met."""
+    return any(name == end for name, _ in reversed(_walk(graph, start, given, end))) and end not in given
 
 
 def open_path(graph: Graph, start: str, end: str, given: Collection[str]) -> str | None:
