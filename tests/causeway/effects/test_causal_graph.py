@@ -30,7 +30,7 @@ def test_the_edges_of_a_dot_graph_are_read(text: str, edges: tuple[tuple[str, st
 @pytest.mark.parametrize(
     "text",
     ["", "nothing", "graph { a -- b }", "digraph { a -> }", "digraph { -> b }", "digraph { a -> b",
-     "digraph { }", "digraph { subgraph { a } -> b }", "digraph { a <- b }", "dag { a -> b }"],
+     "digraph { }", "digraph { subgraph a -> b }", "digraph { a <- b }", "dag { a -> b }"],
 )  # fmt: skip
 def test_anything_else_is_refused_in_words(text: str) -> None:
     with pytest.raises(ValueError, match="graph"):
