@@ -30,15 +30,19 @@ class TreatmentCoefficient:
         return math.sqrt(float(self.influence @ self.influence))
 
 
-def treatment_coefficient(exog: Array, y: Array) -> TreatmentCoefficient:
+def treatment_coefficient(exog: Array, y: Array, weights: Array | None = None) -> TreatmentCoefficient:
     """Regress y (n,) on the columns of exog (n, k): a constant, the treatment, then anything; linearly
     dependent ones are fine.
 
     Unit i contributes a_i e_i / (1 - h_i), with a the treatment's row of the pseudo-inverse, e the residuals
     and h the leverages: HC3 of MacKinnon & White 1985 (J. Econometrics 29, 305-325, eq. 12), which Long &
     Ervin 2000 recommend up to 250 units and which nobody regrets above. A unit of leverage one has no such
-    residual: then HC1 for all, a_i e_i sqrt(n / (n - k)).
+    residual: then HC1 for all, a_i e_i sqrt(n / (n - k)). Sampling weights, (n,), not negative, make it weighted least
+    squares; units of weight zero do not count.
     """
+    if weights is not None:
+        roots = np.sqrt(weights)
+        exog, y = exog * roots[:, None], y * roots
     inverse = np.linalg.pinv(exog)
     residuals = y - exog @ (inverse @ y)
     leverage = np.einsum("ij,ji->i", exog, inverse)
@@ -46,5 +50,5 @@ def treatment_coefficient(exog: Array, y: Array) -> TreatmentCoefficient:
     value = float(inverse[1] @ y)
     if leverage.max() < EXACT_FIT:
         return TreatmentCoefficient(value, contribution / (1 - leverage), "hc3")
-    n, rank = len(y), float(leverage.sum())
+    n, rank = len(y) if weights is None else int(np.count_nonzero(weights)), float(leverage.sum())
     return TreatmentCoefficient(value, contribution * math.sqrt(n / max(1.0, n - rank)), "hc1")
