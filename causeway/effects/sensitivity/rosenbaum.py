@@ -32,8 +32,8 @@ class PairBounds:
 @dataclass(frozen=True, slots=True)
 class RosenbaumBounds:
     """`critical_gamma`: the largest gamma at which no choice within pairs explains the differences, 1 where chance
-    alone does (and at most 1,000); None unless `status` is "ok". n: pairs that differ; n_ties: pairs that do not, which the
-    signed rank test leaves out. method: how p-values were found.
+    alone does (and at most 1,000); None unless `status` is "ok". n: pairs that differ; n_ties: pairs that do not.
+    method: how p-values were found.
     """
 
     status: Status
@@ -53,7 +53,8 @@ def rosenbaum_bounds(
     Under gamma a pair's difference is positive with a probability between 1 / (1 + gamma) and gamma / (1 + gamma) if
     there is no effect (Rosenbaum 2002, Observational Studies, 2nd ed., sec. 4.3.3), which bounds the distribution of
     the sum of positive ranks: exactly up to 100 pairs, by its normal limit, without a continuity correction, beyond.
-    Ties share their mean rank. The two-sided p-value is twice the smaller tail's bound. Hodges-Lehmann bounds are the
+    Ties share their mean rank; pairs without a difference are ranked and then left out. The two-sided p-value is twice
+    the smaller tail's bound. Hodges-Lehmann bounds are the
     shifts at which the sum is what it is expected to be (sec. 4.3.5).
 
     Statuses: too_few_units (fewer than five pairs that differ: no pattern is significant at 5 %), zero_variance
@@ -62,18 +63,18 @@ def rosenbaum_bounds(
     check_alpha(alpha)
     if any(gamma < 1 for gamma in gammas):
         raise ValueError(f"gamma is an odds ratio of at least one: {gammas}")
-    differing = np.asarray(differences, dtype=np.float64)
-    differing = differing[differing != 0]
+    pairs = np.asarray(differences, dtype=np.float64)
+    # Pratt 1959: pairs that do not differ take their part in the ranking, and then leave.
+    ranks = stats.rankdata(np.abs(pairs))[pairs != 0]
+    differing = pairs[pairs != 0]
     n, n_ties = len(differing), len(differences) - len(differing)
     method: Literal["exact", "normal"] = "exact" if n <= LARGEST_EXACT else "normal"
     if n < 5:
         return RosenbaumBounds("too_few_units", n, n_ties, method)
-    if np.ptp(differing) == 0:
+    if np.ptp(pairs) == 0:
         return RosenbaumBounds("zero_variance", n, n_ties, method)
-    ranks = stats.rankdata(np.abs(differing))
     bounds = tuple(
-        PairBounds(gamma, *p_value_bounds(differing, ranks, gamma), *_hodges_lehmann(differing, gamma))
-        for gamma in gammas
+        PairBounds(gamma, *p_value_bounds(differing, ranks, gamma), *_hodges_lehmann(pairs, gamma)) for gamma in gammas
     )
     return RosenbaumBounds("ok", n, n_ties, method, _critical_gamma(differing, ranks, alpha), bounds)
 
@@ -123,32 +124,31 @@ def _critical_gamma(differing: Array, ranks: Array, alpha: float) -> float:
     return math.exp(float(brentq(beyond, 0.0, highest, xtol=1e-10)))
 
 
-def _hodges_lehmann(differing: Array, gamma: float) -> tuple[float, float]:
-    total = len(differing) * (len(differing) + 1) / 2
+def _hodges_lehmann(pairs: Array, gamma: float) -> tuple[float, float]:
+    total = len(pairs) * (len(pairs) + 1) / 2
     return (
-        _shift(differing, total * gamma / (1 + gamma)),
-        _shift(differing, total / (1 + gamma)),
+        _shift(pairs, total * gamma / (1 + gamma)),
+        _shift(pairs, total / (1 + gamma)),
     )
 
 
-def _shift(differing: Array, expected: float) -> float:
+def _shift(pairs: Array, expected: float) -> float:
     """The shift at which the sum of positive ranks of what is left falls through `expected`: the middle between where
-    it stops being above and where it begins to be below.
+    it stops being above and where it begins to be below, to 1e-12 of the differences' range.
     """
 
-    def ends(is_below: bool) -> float:
-        low, high = float(differing.min()) - 1.0, float(differing.max()) + 1.0
-        # The ends halve until they are neighbours in floating point.
-        while True:
+    def falls(*, below: bool) -> float:
+        low, high = float(pairs.min()), float(pairs.max())
+        precision = 1e-12 * (high - low)
+        while high - low > precision:
             middle = (low + high) / 2
-            if not low < middle < high:
-                return middle
-            left = differing - middle
-            positive = float(stats.rankdata(np.abs(left)) @ np.where(left > 0, 1.0, np.where(left < 0, 0.0, 0.5)))
+            left = pairs - middle
+            positive = float(stats.rankdata(np.abs(left)) @ (np.sign(left) + 1) / 2)
             slack = 1e-9 * expected
-            if positive < expected - slack if is_below else positive <= expected + slack:
+            if positive < expected - slack if below else positive <= expected + slack:
                 high = middle
             else:
                 low = middle
+        return (low + high) / 2
 
-    return (ends(True) + ends(False)) / 2
+    return (falls(below=True) + falls(below=False)) / 2

@@ -52,7 +52,7 @@ def simulate_confounder(
     ValueError for strengths outside their ranges.
     """
     asked = [[Strength(y, d) for d in treatment_strengths] for y in outcome_strengths]
-    n, p = x.shape
+    n, p = len(x), x.shape[1]
     axes = tuple(float(y) for y in outcome_strengths), tuple(float(d) for d in treatment_strengths)
     if n <= p + 3:
         return SimulatedConfounder("too_few_units", *axes, (), draws)
@@ -66,7 +66,7 @@ def simulate_confounder(
     towards = math.copysign(1.0, effect)
     found: list[list[list[float]]] = [[[] for _ in row] for row in asked]
     for child in np.random.SeedSequence(seed).spawn(draws):
-        noise = _left(known, np.random.default_rng(child).standard_normal(n))
+        noise = _left(known, np.random.default_rng(child).normal(size=n))
         if noise is None:
             return SimulatedConfounder("too_few_units", *axes, (), draws)
         for i, row in enumerate(asked):
