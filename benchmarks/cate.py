@@ -18,7 +18,7 @@ from causeway.effects.heterogeneity.cate import Cate, fit_cate
 from causeway.effects.heterogeneity.drivers import drivers
 from causeway.effects.heterogeneity.scores import Scores, scores_of
 from causeway.effects.influence import Array, Flags
-from causeway.effects.nuisances import Nuisances
+from causeway.effects.nuisances import fit_nuisances
 
 _T = TypeVar("_T")
 
@@ -106,38 +106,13 @@ def cate(report: Callable[[str], object]) -> list[Figure]:
 
 def _ours(units: Units, folds: int) -> tuple[Cate, list[Scores]]:
     """Nuisances, effects, and the test that they beat a constant."""
-    scores = [scores_of(units.outcome, units.treated, _nuisances(units, folds))]
+    n_jobs = os.cpu_count() or 1
+    nuisances = fit_nuisances(
+        outcome=units.outcome, treated=units.treated, x=units.x, seeds=(0,), n_folds=folds, n_jobs=n_jobs
+    )
+    scores = [scores_of(units.outcome, units.treated, nuisances[0])]
     average = float(scores[0].doubly_robust.mean())
-    return fit_cate(units.x, units.treated, scores, constant=average, n_jobs=os.cpu_count() or 1), scores
-
-
-def _nuisances(units: Units, n_folds: int) -> Nuisances:
-    from joblib import Parallel, delayed
-
-    n = len(units.outcome)
-    folds = np.random.default_rng(0).permutation(n) % n_folds
-    x = units.x.astype(np.float32)
-    arms = {"outcome_control": ~units.treated, "outcome_treated": units.treated, "propensity": np.ones(n, dtype=bool)}
-
-    def predict(name: str, fold: int) -> Array:
-        import xgboost
-
-        of_treatment = name == "propensity"
-        rows = np.flatnonzero((folds != fold) & arms[name])
-        label = units.treated[rows].astype(np.float32) if of_treatment else units.outcome[rows]
-        data = xgboost.QuantileDMatrix(x[rows], label=label, max_bin=64, nthread=1)
-        settings = {
-            "objective": "binary:logistic" if of_treatment else "reg:squarederror", "tree_method": "hist",
-            "max_bin": 64, "nthread": 1, "max_depth": 4, "eta": 0.1, "min_child_weight": 20, "seed": 0,
-        }  # fmt: skip
-        return xgboost.train(settings, data, 60 if of_treatment else 100).inplace_predict(x[folds == fold])
-
-    jobs = [(name, fold) for name in arms for fold in range(n_folds)]
-    found = Parallel(n_jobs=os.cpu_count(), backend="threading")(delayed(predict)(*job) for job in jobs)
-    made = {name: np.empty(n) for name in arms}
-    for (name, fold), predicted in zip(jobs, found, strict=True):
-        made[name][folds == fold] = predicted
-    return Nuisances(folds, **made)
+    return fit_cate(units.x, units.treated, scores, constant=average, n_jobs=n_jobs), scores
 
 
 def _forest(units: Units, *, boosted: bool):

@@ -64,18 +64,18 @@ def match(
     squares of the two. caliper: the largest distance, in those units. weights: sampling weights, of which a match set
     takes the weighted mean. workers: threads of the search, without influence on any number.
 
-    effect = sum w_i (Y_i - mean of its matches), with signs, over the target's units (Abadie & Imbens 2006, eq. 3 and
-    6). With `bias_correction`, each match is moved by the difference of the regression's predictions for the unit and
-    for the match, fitted linearly on x in each group with the units' weights as matches (Abadie & Imbens 2011, JBES
-    29, 1-11, eq. 6): without it the bias of matching on more than one covariate does not vanish faster than the
-    standard error.
+    effect = sum w_i (Y_i - mean of its matches), with signs, over the target's units (Abadie & Imbens 2006, sec. 2).
+    With `bias_correction`, each match is moved by the difference of the regression's predictions for the unit and for
+    the match, fitted linearly on x in each group with the units' weights as matches (Abadie & Imbens 2011, JBES 29,
+    1-11, sec. 2): without it the bias of matching on more than one covariate does not vanish faster than the standard
+    error.
 
     Variance (Abadie & Imbens 2006, theorems 6 and 7, for the population's effect), with k_i how often unit i was used
     (in shares of match sets) and k'_i the same with squared shares:
 
         sum w_i^2 (tau_i - tau)^2 + sum s2_i ((w_i + k_i)^2 - w_i^2 - k'_i),   over (sum w_i)^2
 
-    s2_i comes of the `variance_neighbours` nearest units of the same group (their eq. 14), of the regression's
+    s2_i comes of the `variance_neighbours` nearest units of the same group (their sec. 4), of the regression's
     residuals when the bias is corrected, so that a slope between neighbours does not count as noise.
 
     Contributions are m_i = [w_i (g1_i - g0_i - tau) +- (w_i + k_i)(Y_i - g_i)] / sum w, with g the regressions: the
@@ -308,7 +308,7 @@ def _regressions(units: _Units, matched: _Matched, wanted: bool) -> tuple[tuple[
 def _conditional_variance(
     units: _Units, places: Array, values: Array, *, wanted: Flags, n_neighbours: int, workers: int
 ) -> Array:
-    """Abadie & Imbens 2006, eq. 14: J / (J + 1) times the squared difference from the mean of the J nearest of the
+    """Abadie & Imbens 2006, sec. 4: J / (J + 1) times the squared difference from the mean of the J nearest of the
     same group, (n,); zero for units that are not `wanted`.
     """
     result = np.zeros(len(values))

@@ -75,6 +75,7 @@ def fit_cate(
     clusters: Labels | None = None,
     seed: int = 0,
     n_jobs: int = 1,
+    backend: str = "threading",
     alpha: float = 0.05,
 ) -> Cate:
     """Fit the learners over the folds of each split, choose by held-out R-loss, and keep the choice only if it beats a
@@ -95,7 +96,7 @@ def fit_cate(
         return Cate(nothing[0], "constant", False, nothing[1], np.full(len(x), constant), EffectModel(scale, constant))
     z = scale.apply(x)
     fits = [
-        cross_fit(z, split, learners, clusters=clusters, seed=seed + place, n_jobs=n_jobs)
+        cross_fit(z, split, learners, clusters=clusters, seed=seed + place, n_jobs=n_jobs, backend=backend)
         for place, split in enumerate(splits)
     ]
     found = [evidence(split, fit, clusters=clusters) for split, fit in zip(splits, fits, strict=True)]

@@ -51,14 +51,16 @@ def cross_fit(
     clusters: Labels | None,
     seed: int,
     n_jobs: int = 1,
+    backend: str = "threading",
 ) -> tuple[CrossFit, ...]:
-    """Fit every learner 2 K - 3 times over K folds, in threads; the same bits for any n_jobs.
+    """Fit every learner 2 K - 3 times over K folds; the same bits for any n_jobs and backend of joblib.
 
     The models of the folds before a fold are what a test of the effects can stand on: predictions by all other folds
     share noise across folds, which makes the usual standard error too small by up to the root of two where the effect
     is constant (Wager 2024, "Sequential validation of treatment heterogeneity", arXiv 2405.05534).
     """
     from joblib import Parallel, delayed
+    from threadpoolctl import threadpool_limits
 
     n_folds = int(scores.folds.max()) + 1
     everything = np.arange(len(scores.folds))
@@ -72,9 +74,10 @@ def cross_fit(
 
     # The last fold has all others before it.
     jobs = [(fold, False) for fold in range(n_folds)] + [(fold, True) for fold in range(1, n_folds - 1)]
-    found = Parallel(n_jobs=n_jobs, backend="threading")(
-        delayed(train)(learner, fold, before) for learner in learners for fold, before in jobs
-    )
+    with threadpool_limits(limits=1):
+        found = Parallel(n_jobs=n_jobs, backend=backend)(
+            delayed(train)(learner, fold, before) for learner in learners for fold, before in jobs
+        )
     made = []
     for place, learner in enumerate(learners):
         of_learner = dict(zip(jobs, found[place * len(jobs) : (place + 1) * len(jobs)], strict=True))

@@ -10,8 +10,9 @@ import numpy as np
 from causeway.effects.influence import Array, Flags, Labels
 from causeway.effects.nuisances import Nuisances
 
-# A propensity beyond this would let one unit speak for a hundred others.
+# A propensity beyond this would let one unit speak for a hundred others; of a rare treatment, a fifth of its share.
 LOWEST_PROPENSITY = 0.01
+SHARE_OF_RARE = 0.2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,8 +21,8 @@ class Scores:
 
     doubly_robust: its mean given x is the effect at x if either the propensity or the outcomes are right (Robins,
     Rotnitzky & Zhao 1994). outcome_residual: Y - E[Y | x]; treatment_residual: T - e(x), between -1 and 1: the two
-    that the R-loss is made of (Robinson 1988). propensity: kept between 0.01 and 0.99. clipped: share of units whose
-    propensity had to be moved. weights: sampling weights with mean one.
+    that the R-loss is made of (Robinson 1988). propensity: kept from zero and one by 0.01, or by a fifth of the share of
+    the rarer arm where that is less. clipped: share of units whose propensity had to be moved. weights: sampling weights with mean one.
     """
 
     folds: Labels
@@ -50,7 +51,9 @@ def scores_of(outcome: Array, treated: Flags, nuisances: Nuisances, *, weights: 
         raise ValueError("outcome, treatment and nuisances must have one number per unit")
     if not all(np.isfinite(array).all() for array in (outcome, *given)):
         raise ValueError("outcomes and nuisances must be finite")
-    propensity = np.clip(nuisances.propensity, LOWEST_PROPENSITY, 1 - LOWEST_PROPENSITY)
+    share = float(treated.mean())
+    low, high = (min(LOWEST_PROPENSITY, SHARE_OF_RARE * rarer) for rarer in (share, 1 - share))
+    propensity = np.clip(nuisances.propensity, low, 1 - high)
     t = treated.astype(np.float64)
     control, with_treatment = nuisances.outcome_control, nuisances.outcome_treated
     difference = with_treatment - control

@@ -34,7 +34,7 @@ MANY_EXTRAPOLATED = 0.05
 @dataclass(frozen=True, slots=True, eq=False)
 class Heterogeneity:
     """status: that of the effects; too_few_units and the like leave a constant. share_extrapolated: of the units, by
-    weight. clipped: largest share of propensities moved to 0.01 or 0.99. reasons: what a reader has to know.
+    weight. clipped: largest share of propensities that were moved away from zero or one. reasons: what a reader has to know.
 
     extrapolated: (n,), units without a counterpart in the other arm. similar: groups of units by predicted effect whose
     interval is each member's; its labels are `group_of_unit` (n,), -1 for extrapolated units.
@@ -136,12 +136,13 @@ def heterogeneity(
     learners: Sequence[Learner] = LEARNERS,
     seed: int = 0,
     n_jobs: int = 1,
+    backend: str = "threading",
     alpha: float = 0.05,
 ) -> Heterogeneity:
     """Effects of units by their modifiers x (n, p), finite numbers, and all that follows from them.
 
     outcome: (n,). nuisances: of one split or of several, whose scores and effects are averaged; clusters must not be
-    spread over folds. segments: a label for each unit, by name of the segment. The same bits for any `n_jobs`.
+    spread over folds. segments: a label for each unit, by name of the segment. The same bits for any `n_jobs` and `backend`.
     Raises ValueError for shapes that do not fit, numbers that are not finite, and an arm without units.
     """
     splits = [nuisances] if isinstance(nuisances, Nuisances) else list(nuisances)
@@ -152,7 +153,7 @@ def heterogeneity(
     average = mean_of(psi, w)
     cate = fit_cate(
         x, treated, scored, constant=average.effect, learners=learners, clusters=clusters, seed=seed, n_jobs=n_jobs,
-        alpha=alpha,
+        backend=backend, alpha=alpha,
     )  # fmt: skip
     propensity = np.mean([split.propensity for split in splits], axis=0)
     extrapolated = Support.of(x, treated).outside(x) | without_counterpart(propensity, treated)
@@ -242,7 +243,7 @@ def _reasons(cate: Cate, share_extrapolated: float, clipped: float) -> tuple[str
     if share_extrapolated > MANY_EXTRAPOLATED:
         reasons.append(f"{share_extrapolated:.0%} of the units have no counterpart: their effects are extrapolated")
     if clipped > 0:
-        reasons.append(f"{clipped:.1%} of the propensities were moved to 0.01 or 0.99")
+        reasons.append(f"{clipped:.1%} of the propensities were moved away from zero or one")
     return tuple(reasons)
 
 

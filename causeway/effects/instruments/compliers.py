@@ -50,7 +50,7 @@ def complier_means(
     w = np.ones(n) if weights is None else finite("weights", weights, n)
     w = w / w.sum()
     t, z = np.asarray(treated, dtype=np.float64), np.asarray(instrument, dtype=np.float64)
-    if not (0 < e.min() and e.max() < 1):
+    if not (e.min() > 0 and e.max() < 1):
         return None
     kappa = 1 - t * (1 - z) / (1 - e) - (1 - t) * z / e
     if w @ kappa <= 0:

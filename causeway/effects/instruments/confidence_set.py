@@ -83,7 +83,7 @@ def ratio_set(
     never empty.
 
     >>> ratio_set(2.0, 1.0, (0.04, 0.0, 0.01), critical_value=1.96, alpha=0.05).in_words
-    'between 1.497 and 2.666 at 95 %'
+    'between 1.509 and 2.651 at 95 %'
     >>> ratio_set(2.0, 0.1, (0.04, 0.0, 0.01), critical_value=1.96, alpha=0.05).kind
     'two_rays'
     """

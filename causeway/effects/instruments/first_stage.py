@@ -12,11 +12,11 @@ from scipy import optimize, stats
 from causeway.effects.influence import Array
 from causeway.effects.instruments.reduced_form import ReducedForm
 
-# What is commonly asked of F (Staiger & Stock 1997, Econometrica 65, 557-586), for equal variances.
-CONVENTIONAL = 10.0
 # From here on the usual interval of one instrument covers 95 % whatever the endogeneity (Lee, McCrary, Moreira & Porter
 # 2022, Am. Econ. Rev. 112, 3260-3290).
 USUAL_INTERVAL_HOLDS = 104.7
+# What `critical_effective_f` is with one instrument.
+STRONG_ALONE = 23.1
 # The worst-case bias that the effective F is judged by, as a share of that of no instrument at all.
 TOLERATED_BIAS = 0.10
 
@@ -124,18 +124,18 @@ def _worst_bias(found: ReducedForm) -> float:
     if found.instruments == 1 or scale == 0:
         return 1.0
 
-    def benchmarked(angle: float) -> float:
-        one, b = math.cos(angle), scale * math.sin(angle)
-        s12 = one * cross - b * w2
-        s1 = float(np.trace(one**2 * w1 - 2 * one * b * cross + b**2 * w2))
-        values = np.linalg.eigvalsh(s12)
-        worst = max(abs(values.sum() - 2 * values[0]), abs(values.sum() - 2 * values[-1]))
-        return float(worst / math.sqrt(trace * s1)) if s1 > 0 else 0.0
+    def benchmarked(angles: Array) -> Array:
+        one, b = np.cos(angles), scale * np.sin(angles)
+        values = np.linalg.eigvalsh(one[:, None, None] * cross - b[:, None, None] * w2)
+        s1 = one**2 * np.trace(w1) - 2 * one * b * np.trace(cross) + b**2 * trace
+        worst = np.abs(values.sum(axis=1, keepdims=True) - 2 * values[:, [0, -1]]).max(axis=1)
+        positive = s1 > 0
+        return np.asarray(np.where(positive, worst / np.sqrt(trace * np.where(positive, s1, 1.0)), 0.0))
 
-    angles = np.linspace(-math.pi / 2, math.pi / 2, 181)
-    best = float(angles[int(np.argmax([benchmarked(angle) for angle in angles]))])
-    step = float(angles[1] - angles[0])
+    angles = np.linspace(-math.pi / 2, math.pi / 2, 361)
+    on_grid = benchmarked(angles)
+    best, step = float(angles[int(np.argmax(on_grid))]), float(angles[1] - angles[0])
     refined = optimize.minimize_scalar(
-        lambda angle: -benchmarked(angle), bounds=(best - step, best + step), method="bounded"
+        lambda angle: -float(benchmarked(np.array([angle]))[0]), bounds=(best - step, best + step), method="bounded"
     )
-    return min(1.0, max(benchmarked(best), -float(refined.fun)))
+    return min(1.0, max(float(on_grid.max()), -float(refined.fun)))

@@ -11,12 +11,11 @@ from scipy import stats
 
 from causeway.effects.influence import Array, Flags, Inference, Labels, Linearised, infer
 from causeway.effects.instruments.confidence_set import ConfidenceSet, ratio_set
+from causeway.effects.instruments.first_stage import STRONG_ALONE
 from causeway.effects.nuisances import Nuisances
-from causeway.effects.partialling_out import finite
+from causeway.effects.partialling_out import CONSTANT, finite
+from causeway.effects.slope_clusters import cluster_sums
 from causeway.statistics.effect import Status
-
-# Below this effective F of one instrument, the bias may exceed 10 % of the worst case (Montiel Olea & Pflueger 2013).
-STRONG = 23.1
 
 Noncompliance = Literal["two_sided", "nobody_without_encouragement", "nobody_against_it", "full_compliance"]
 
@@ -78,7 +77,7 @@ def local_average_effect(
     Raises ValueError for shapes that differ and numbers that are not finite.
     """
     n = len(outcome)
-    y, t = finite("outcome", outcome, n), finite("treated", treated, n)
+    y, t = finite("outcome", outcome, n), finite("treated", np.asarray(treated, dtype=np.float64), n)
     z = np.asarray(instrument, dtype=bool)
     if len(z) != n:
         raise ValueError(f"instrument has {len(z)} rows where outcome has {n}")
@@ -87,17 +86,15 @@ def local_average_effect(
         raise ValueError("weights must not be negative, nor all zero")
     units, w = int(np.count_nonzero(w)), w / w.sum()
     counted = w > 0
-    if min(int(np.sum(z & counted)), int(np.sum(~z & counted))) < 2:
-        return LocalAverageEffect("too_few_units", "fewer than two units have one value of the instrument", units)
     propensity = on_outcome.propensity
     reach = (float(propensity[counted].min()), float(propensity[counted].max()))
-    if not 0 < reach[0] <= reach[1] < 1:
-        why = "for some units the instrument is certain: its propensity is zero or one"
-        return LocalAverageEffect("not_estimable", why, units, propensity_range=reach)
+    spread = float(np.sqrt(w @ (y - w @ y) ** 2))
+    refused = _refusal(z[counted], reach, constant=spread <= CONSTANT * float(np.abs(y[counted]).max()))
+    if refused is not None:
+        return LocalAverageEffect(*refused, units, propensity_range=reach)
     s_y = instrument_scores(y, z, propensity, on_outcome)
     s_t = instrument_scores(t, z, propensity, on_treatment)
     numerator, share = float(w @ s_y), float(w @ s_t)
-    spread = float(np.sqrt(w @ (y - w @ y) ** 2))
     noncompliance = _noncompliance(t[counted] > 0, z[counted])
     reduced = Linearised(numerator, w * (s_y - numerator))
     first = Linearised(share, w * (s_t - share))
@@ -126,7 +123,7 @@ def local_average_effect(
         found,
         inference,
         _robust_set(reduced, first, of_outcome, clusters, alpha),
-        "robust_set" if f < STRONG else "inference",
+        "robust_set" if f < STRONG_ALONE else "inference",
         of_outcome,
         numerator,
         of_treatment,
@@ -177,6 +174,15 @@ def instrument_scores(values: Array, instrument: Flags, propensity: Array, nuisa
     )
 
 
+def _refusal(instrument: Flags, reach: tuple[float, float], *, constant: bool) -> tuple[Status, str] | None:
+    """Why the data do not allow an estimate, if they do not."""
+    if min(int(np.sum(instrument)), int(np.sum(~instrument))) < 2:
+        return "too_few_units", "fewer than two units have one value of the instrument"
+    if not 0 < reach[0] <= reach[1] < 1:
+        return "not_estimable", "for some units the instrument is certain: its propensity is zero or one"
+    return ("zero_variance", "the outcome is constant") if constant else None
+
+
 def _noncompliance(treated: Flags, instrument: Flags) -> Noncompliance:
     without, against = not treated[~instrument].any(), bool(treated[instrument].all())
     if without and against:
@@ -204,8 +210,7 @@ def _robust_set(
     """Fieller's, with the small-sample factor and degrees of freedom that `infer` gave the reduced form."""
     of_outcome, of_treatment = reduced.contributions, first.contributions
     if clusters is not None:
-        _, index = np.unique(clusters, return_inverse=True)
-        of_outcome, of_treatment = (np.bincount(index, weights=each) for each in (of_outcome, of_treatment))
+        of_outcome, of_treatment = cluster_sums(np.column_stack([of_outcome, of_treatment]), clusters).T
     variance = float(of_outcome @ of_outcome)
     factor = (inference.std_error or 0.0) ** 2 / variance
     distribution = stats.norm if inference.df is None else stats.t(inference.df)

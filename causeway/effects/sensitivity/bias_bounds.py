@@ -26,7 +26,7 @@ BoundsTarget = Literal["ATE", "ATT", "ATC", "ATO"]
 @dataclass(frozen=True, slots=True, eq=False)
 class Representation:
     """sigma^2 in squared units of the outcome, nu^2 in squared units of effect per outcome, and what each unit adds to
-    their errors, (n,), already divided by n. The estimates are NBER 30302, sec. 4: E(Y - g)^2 and
+    their errors, (n,), already divided by n. The estimates are those of NBER 30302: E(Y - g)^2 and
     E[2 m(W; alpha) - alpha^2], which is E alpha^2 to which errors of alpha matter only squared.
     """
 
@@ -89,7 +89,7 @@ def represent(
             alpha, moment = (t * (1 - e) / e - (1 - t)) / p, (1 - t) / e / p**2
         elif target == "ATO":
             left = t - e
-            spread = float(share @ left**2)
+            spread = np.float64(share @ left**2)
             from_mean = outcome - nuisances.outcome
             residual = from_mean - left * (float(share @ (left * from_mean)) / spread)
             alpha = left / spread
@@ -123,7 +123,7 @@ class OmittedVariables:
 
     def bounds(self, strength: Strength, *, alpha: float = 0.05) -> Bounds:
         """theta -+ |rho| C_Y C_D S, and the ends of the intervals of both at alpha (two-sided), which cover the effect
-        with at least 1 - alpha (NBER 30302, sec. 4). The statuses are those of `infer`.
+        with at least 1 - alpha (NBER 30302, confidence bounds). The statuses are those of `infer`.
         """
         low, high = (self._at(strength.confounding, sign, alpha) for sign in (-1.0, 1.0))
         bias = self.bias(strength)
@@ -187,7 +187,7 @@ class Benchmark:
 
 
 def benchmark(name: str, *, full: Fit, without: Fit) -> Benchmark:
-    """The gains of the group over the other covariates (NBER 30302, sec. 5): of the outcome
+    """The gains of the group over the other covariates (NBER 30302, benchmarking): of the outcome
     (sigma^2_without - sigma^2) / sigma^2, of the treatment (nu^2 - nu^2_without) / nu^2_without, and
     rho = |change| / sqrt of the product of the two drops, 1 where there is none.
 

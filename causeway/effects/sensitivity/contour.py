@@ -34,7 +34,7 @@ def contour(
 ) -> Contour:
     """Of an estimate whose bias is at most `scale` rho C_Y C_D: `OmittedVariables.scale` or `LinearSensitivity.scale`.
 
-    Strengths as in `Strength` (Cinelli & Hazlett 2020, fig. 2; Chernozhukov et al. 2022, fig. 4). Raises ValueError for
+    Strengths as in `Strength` (Cinelli & Hazlett 2020, sec. 5; Chernozhukov et al. 2022). Raises ValueError for
     strengths outside their ranges and a scale that is not positive.
     """
     if not scale > 0:

@@ -9,7 +9,7 @@ from typing import Literal
 from causeway.statistics.effect import Status
 
 Scale = Literal["risk_ratio", "standardised_difference"]
-# VanderWeele & Ding 2017, table 2: of a difference of one standard deviation to a log risk ratio (Chinn 2000).
+# VanderWeele & Ding 2017, of a difference of one standard deviation to a log risk ratio (after Chinn 2000).
 LOG_RATIO_PER_SD = 0.91
 
 
@@ -35,7 +35,7 @@ def e_value(
 
     effect, ci_low, ci_high: a difference in the outcome's units and its interval. A conversion (an outcome of 0 and
     1) has the risk ratio 1 + effect / mean_control, the control mean taken as known. Anything else has
-    RR = exp(0.91 d) with d = effect / sd, sd the outcome's standard deviation within groups (their table 2).
+    RR = exp(0.91 d) with d = effect / sd, sd the outcome's standard deviation within groups (their approximation).
 
     Statuses: not_estimable (a control mean that is not in (0, 1], a risk that the effect would push below zero, a
     ratio beyond floating point), zero_variance (sd of zero). Raises ValueError for an interval that does not hold its

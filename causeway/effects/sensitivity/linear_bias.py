@@ -29,36 +29,36 @@ class LinearSensitivity:
 
     @property
     def scale(self) -> float:
-        """se sqrt(df): the bias of a confounder with R2y R2d / (1 - R2d) = 1 (CH eq. 13)."""
+        """se sqrt(df): the bias of a confounder with R2y R2d / (1 - R2d) = 1 (CH sec. 4.1)."""
         return self.std_error * math.sqrt(self.df)
 
     @property
     def partial_r2(self) -> float:
         """Of the treatment with the outcome, t^2 / (t^2 + df): a confounder of all the rest of the outcome that
-        explains this share of the treatment brings the effect to zero (CH sec. 4.2).
+        explains this share of the treatment brings the effect to zero (CH sec. 4.3).
         """
         t_squared = (self.effect / self.std_error) ** 2
         return t_squared / (t_squared + self.df)
 
     def bias(self, strength: Strength) -> float:
-        """Largest absolute bias (CH eq. 13)."""
+        """Largest absolute bias (CH sec. 4.1)."""
         return self.scale * strength.confounding
 
     def adjusted(self, strength: Strength) -> tuple[float, float]:
         """Coefficient and standard error, had a confounder of this strength that pulls towards zero been measured
-        (CH eq. 12 and 13).
+        (CH sec. 4.1).
         """
         towards = math.copysign(1.0, self.effect)
         ratio = (1 - strength.outcome) / (1 - strength.treatment) * self.df / (self.df - 1)
         return self.effect - towards * self.bias(strength), self.std_error * math.sqrt(ratio)
 
     def robustness_value(self) -> float:
-        """RV: explaining this share of both treatment and outcome brings the effect to zero (CH eq. 19)."""
+        """RV: explaining this share of both treatment and outcome brings the effect to zero (CH sec. 4.2)."""
         return robustness(abs(self.effect) / self.scale)
 
     def robustness_value_interval(self, alpha: float = 0.05) -> float:
-        """RV_alpha: the same for the interval's end; zero where the interval holds zero (CH eq. 20, with the correction
-        for confounders so strong that they shrink the standard error more than they move the effect).
+        """RV_alpha: the same for the interval's end; zero where the interval holds zero (CH sec. 4.2, with their later
+        correction for estimates so strong that the worst confounder explains all of the outcome).
         """
         check_alpha(alpha)
         critical = float(stats.t.isf(alpha / 2, self.df - 1)) / math.sqrt(self.df - 1)
@@ -71,7 +71,7 @@ class LinearSensitivity:
 
 
 def linear_benchmark(*, treatment: float, outcome: float, times_treatment: float, times_outcome: float) -> Strength:
-    """A confounder as strong, times a factor, as an observed covariate (CH eq. 15 and appendix, "bounding").
+    """A confounder as strong, times a factor, as an observed covariate (CH sec. 4.4).
 
     treatment: partial R2 of the covariate with the treatment given the other covariates; outcome: with the outcome
     given those and the treatment. Raises ValueError for a confounder that would explain all of the treatment.

@@ -44,7 +44,7 @@ def simulate_confounder(
     u is made of what x leaves of the treatment, of what x and the treatment leave of the outcome, and of noise that is
     orthogonal to both, so that its partial R2 with the treatment given x, and with the outcome given x and treatment,
     are exactly the strengths that are asked for, in a linear sense. It pulls the estimate towards zero (by the sign of
-    `effect`). A regression's new estimate then is Cinelli & Hazlett's adjusted one (2020, eq. 12 and 13), to rounding;
+    `effect`). A regression's new estimate then is Cinelli & Hazlett's adjusted one (2020, sec. 4.1), to rounding;
     for any other estimator there is no formula, and this is how to know (Rosenbaum & Rubin 1983, JRSS-B 45, 212-218).
     Every cell has the same noise of its draw.
 

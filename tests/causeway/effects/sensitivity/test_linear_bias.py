@@ -11,7 +11,7 @@ import statsmodels.api as sm
 from causeway.effects.sensitivity.linear_bias import LinearSensitivity, linear_benchmark
 from causeway.effects.sensitivity.strength import Strength, robustness
 
-# Cinelli & Hazlett 2020, table 1 and sec. 5: exposure to violence in Darfur and attitudes towards peace.
+# Cinelli & Hazlett 2020, sec. 5: exposure to violence in Darfur and attitudes towards peace.
 DARFUR = LinearSensitivity(effect=0.0973158, std_error=0.0232566, df=783)
 
 

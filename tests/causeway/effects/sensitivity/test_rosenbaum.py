@@ -27,7 +27,7 @@ def in_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("in_the_limit")
 def test_p_values_of_the_lead_example_are_the_published_ones() -> None:
-    """Rosenbaum 2002, table 4.1, one-sided by the normal limit."""
+    """Rosenbaum 2002, sec. 4.3.3, one-sided by the normal limit."""
     found = rosenbaum_bounds(LEAD, gammas=(1.0, 2.0, 3.0, 4.0, 4.25, 5.0))
     assert (found.n, found.n_ties) == (32, 1)
     one_sided = [bounds.p_high / 2 for bounds in found.bounds]
@@ -36,7 +36,7 @@ def test_p_values_of_the_lead_example_are_the_published_ones() -> None:
 
 
 def test_effects_of_the_lead_example_are_the_published_ones() -> None:
-    """Rosenbaum 2002, table 4.3: Hodges-Lehmann estimates."""
+    """Rosenbaum 2002, sec. 4.3.5."""
     found = rosenbaum_bounds(LEAD, gammas=(1.0, 2.0, 3.0, 4.0, 5.0))
     assert [(bounds.effect_low, bounds.effect_high) for bounds in found.bounds] == [
         pytest.approx(pair, abs=1e-9) for pair in [(15, 15), (10.25, 19.5), (8, 23), (6.5, 25), (5, 26.5)]
