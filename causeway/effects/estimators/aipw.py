@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -92,6 +92,5 @@ def over_splits(estimates: Sequence[Linearised]) -> OverSplits:
     nearest = estimates[int(np.argmin(np.abs(effects - middle)))]
     stretch = math.sqrt(variance) / nearest.std_error if nearest.std_error > 0 else 1.0
     spread = float(effects.std(ddof=1)) / math.sqrt(variance) if len(effects) > 1 and variance > 0 else 0.0
-    return OverSplits(
-        Linearised(middle, nearest.contributions * stretch, nearest.df), tuple(map(float, effects)), spread
-    )
+    whole = replace(nearest, effect=middle, contributions=nearest.contributions * stretch)
+    return OverSplits(whole, tuple(map(float, effects)), spread)

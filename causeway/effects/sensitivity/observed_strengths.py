@@ -1,0 +1,49 @@
+"""How strong the observed covariates are as confounders: what an unobserved one may be compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from causeway.effects.influence import Array, Flags
+from causeway.effects.sensitivity.linear_bias import linear_benchmark
+from causeway.effects.sensitivity.strength import Strength
+
+
+def observed_strengths(
+    outcome: Array, treated: Flags, x: Array, columns: Sequence[str], *, weights: Array | None = None, most: int = 5
+) -> tuple[tuple[str, Strength], ...]:
+    """The `most` strongest columns of x (n, p), linearly independent ones, by name, the strongest first.
+
+    A column's partial R2 with the treatment is given the other columns, with the outcome given those and the treatment;
+    both are t**2 / (t**2 + df) of a linear regression (Cinelli & Hazlett 2020, JRSS-B 82, sec. 4.4). Its strength is
+    that of a confounder as strong as it is. A column that explains nearly all of the treatment has none.
+    """
+    n, p = x.shape
+    if p == 0 or n <= p + 3:
+        return ()
+    root = np.ones(n) if weights is None else np.sqrt(weights / weights.mean())
+    t = treated.astype(np.float64) * root
+    design = np.column_stack([np.ones(n), x]) * root[:, np.newaxis]
+    with_treatment = np.column_stack([t, design])
+    of_treatment = _partial_r2(design, t)[1:]
+    of_outcome = _partial_r2(with_treatment, outcome * root)[2:]
+    found = []
+    for name, treatment, of_y in zip(columns, of_treatment, of_outcome, strict=True):
+        if treatment < 0.5 and of_y < 0.5:
+            found.append((name, linear_benchmark(treatment=treatment, outcome=of_y, times_treatment=1.0, times_outcome=1.0)))
+    found.sort(key=lambda pair: (-pair[1].confounding, pair[0]))
+    return tuple(found[:most])
+
+
+def _partial_r2(design: Array, y: Array) -> list[float]:
+    """Of each column of the design with y, given the others."""
+    q, r = np.linalg.qr(design)
+    inverse = np.linalg.pinv(r)
+    coefficients = inverse @ (q.T @ y)
+    residual = y - design @ coefficients
+    left = float(residual @ residual)
+    # What each column alone takes away from the sum of squares.
+    taken = coefficients**2 / np.maximum((inverse**2).sum(axis=1), np.finfo(float).tiny)
+    return [float(part / (part + left)) if part + left > 0 else 0.0 for part in taken]

@@ -1,0 +1,85 @@
+"""How much would have to be unmeasured for the answer to change: of a study of two arms."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from causeway.effects.nuisances import Nuisances
+from causeway.effects.problem import Problem
+from causeway.effects.sensitivity.bias_bounds import OmittedVariables, represent
+from causeway.effects.sensitivity.contour import contour
+from causeway.effects.sensitivity.e_value import e_value
+from causeway.effects.sensitivity.observed_strengths import observed_strengths
+from causeway.effects.studies.answer import MethodEstimate
+from causeway.effects.studies.two_arms import TwoArms
+
+MOST_BENCHMARKS = 5
+GRID = 21
+
+
+def sensitivity_of(found: TwoArms, headline: MethodEstimate) -> dict[str, Any]:
+    """E-value of the headline; robustness value, contour and benchmarks of the doubly robust estimate; Rosenbaum's
+    bounds of matched pairs. JSON values only; what cannot be said is None.
+    """
+    problem = found.problem
+    result: dict[str, Any] = dict.fromkeys(
+        ("e_value", "e_value_ci", "e_value_scale", "robustness_value", "robustness_value_ci", "contour", "rosenbaum")
+    )
+    result["benchmarks"] = []
+    if headline.status != "ok" or headline.effect is None or headline.ci_low is None or headline.ci_high is None:
+        return result
+    control = problem.outcome[~problem.treated]
+    within = math.sqrt((float(np.var(control)) + float(np.var(problem.outcome[problem.treated]))) / 2)
+    is_conversion = set(np.unique(problem.outcome)) <= {0.0, 1.0}
+    e = e_value(
+        effect=headline.effect,
+        ci_low=headline.ci_low,
+        ci_high=headline.ci_high,
+        mean_control=float(control.mean()),
+        sd=within,
+        is_conversion=is_conversion,
+    )
+    result |= {"e_value": e.point, "e_value_ci": e.limit, "e_value_scale": e.scale}
+    if "aipw" in found.found and problem.known_propensity is None and problem.blocks is None:
+        result |= _robustness(found)
+    return result
+
+
+def _robustness(found: TwoArms) -> dict[str, Any]:
+    problem, nuisances = found.problem, found.nuisances[0]
+    whole = _omitted(found, problem, nuisances)
+    if whole is None:
+        return {}
+    marks = observed_strengths(
+        problem.outcome, problem.treated, problem.x, problem.columns, weights=problem.weights
+    )
+    highest = max([0.1, *(2 * max(strength.outcome, strength.treatment) for _, strength in marks)])
+    grid = np.linspace(0.0, min(0.95, highest), GRID).tolist()
+    drawn = contour(
+        effect=whole.found.effect, scale=whole.scale, outcome_strengths=grid, treatment_strengths=grid
+    )
+    return {
+        "robustness_value": whole.robustness_value(),
+        "robustness_value_ci": whole.robustness_value_interval(),
+        "contour": asdict(drawn),
+        "benchmarks": [
+            {"name": name, "outcome": strength.outcome, "treatment": strength.treatment} for name, strength in marks
+        ],
+    }
+
+
+def _omitted(found: TwoArms, problem: Problem, nuisances: Nuisances) -> OmittedVariables | None:
+    represented = represent(
+        treated=problem.treated,
+        outcome=problem.outcome,
+        nuisances=nuisances,
+        target=problem.target,
+        weights=problem.weights,
+    )
+    if represented is None or not represented.scale > 0:
+        return None
+    return OmittedVariables(found.found["aipw"].estimate, represented, problem.treated, problem.clusters)

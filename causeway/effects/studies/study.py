@@ -1,0 +1,337 @@
+"""A declared study, answered: identified, estimated in several ways, put to the test, and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from causeway.declarations.study import StudyDeclaration
+from causeway.effects.graph.identification import Identification, identify
+from causeway.effects.heterogeneity.study import Heterogeneity, heterogeneity
+from causeway.effects.nuisances import Nuisances
+from causeway.effects.post_treatment import post_treatment_signs
+from causeway.effects.problem import Computing
+from causeway.effects.studies import judging
+from causeway.effects.studies.answer import Estimand, MethodEstimate, StudyAnswer
+from causeway.effects.studies.on_a_scale import HEADLINE, estimate_slopes
+from causeway.effects.studies.sensitivity_of import sensitivity_of
+from causeway.effects.studies.two_arms import TwoArms, estimate_two_arms, is_designed, problem_of
+from causeway.effects.studies.units import Refusal, StudyUnits, read_units
+from causeway.effects.studies.verdict import Judged, consequence, verdict_of
+from causeway.effects.studies.with_instruments import estimate_with_instruments
+from causeway.effects.studies.wording import estimand_in_words
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Studied:
+    """The answer, and what is known of single units where effects of units were asked for."""
+
+    answer: StudyAnswer
+    units: StudyUnits | None = None
+    arms: TwoArms | None = None
+    heterogeneity: Heterogeneity | None = None
+
+
+def answer_study(
+    frame: pl.DataFrame | pd.DataFrame,
+    study: StudyDeclaration,
+    *,
+    seed: int = 0,
+    computing: Computing = Computing(),
+    refute: bool = True,
+) -> Studied:
+    """Answer a declared study from a frame with one row a unit, which is not changed.
+
+    What cannot be answered is an answer with verdict "withheld" and its reasons; nothing that data can be raises.
+    refute: whether to try to break the estimate.
+    """
+    units = read_units(frame, study)
+    if isinstance(units, Refusal):
+        return Studied(refused(study, units))
+    return answer_units(frame, study, units, seed=seed, computing=computing, refute=refute)
+
+
+def answer_units(
+    frame: pl.DataFrame | pd.DataFrame,
+    study: StudyDeclaration,
+    units: StudyUnits,
+    *,
+    seed: int,
+    computing: Computing,
+    refute: bool = True,
+    nuisances: Sequence[Nuisances] | None = None,
+) -> Studied:
+    """The same from units that were read; nuisances: of this problem, fitted together with others'."""
+    identification = identified(study)
+    judged = [
+        _judge_identification(study, identification, units),
+        judging.judge_left_out(study.rules, units.left_out, units.n),
+        *_judge_post_treatment(study, identification, units),
+    ]
+    base = _Base(study, units, identification, judged, seed, computing)
+    uses_instruments = bool(units.instruments.shape[1]) and identification.by == "instrument"
+    if not identification.identified:
+        return Studied(base.answer((), None, {}, target=study.target), units)
+    if uses_instruments:
+        return Studied(base.with_instruments(), units)
+    if units.treated is None:
+        return Studied(base.on_a_scale(), units)
+    return base.two_arms(refute, nuisances)
+
+
+def identified(study: StudyDeclaration) -> Identification:
+    """By the declared graph, or the one that the lists of columns mean. A design identifies whatever was measured."""
+    designed = study.known_propensity is not None or study.blocks is not None
+    target = study.target
+    if study.instruments and study.treatment.values is None:
+        # A treatment on a scale with instruments: what they identify is a weighted average of slopes.
+        target = "LATE"
+    found = identify(
+        study.graph,
+        treatment=study.treatment.column,
+        outcome=study.outcome.column,
+        measured=study.confounders,
+        instruments=study.instruments,
+        also_measured=study.effect_modifiers,
+        target=target,
+    )
+    if designed and not found.identified and study.graph is None:
+        return replace(found, identified=True, by="backdoor", adjustment_set=tuple(study.confounders))
+    return found
+
+
+def refused(study: StudyDeclaration, refusal: Refusal, *, outcome: str | None = None) -> StudyAnswer:
+    """What is said where the data cannot answer."""
+    name = outcome or study.outcome.column
+    words = estimand_in_words(study, name, "slope" if study.treatment.values is None else study.target)
+    row = MethodEstimate("aipw", study.target, words, refusal.status, refusal.n, reason=refusal.reason)
+    judged = (Judged("data", "withhold", None, None, refusal.reason),)
+    return StudyAnswer(
+        outcome=name,
+        verdict="withheld",
+        reasons=(refusal.reason,),
+        estimand=Estimand(study.target, words, False),
+        estimates=(row,),
+        headline=None,
+        n=refusal.n,
+        n_left_out=refusal.left_out.n,
+        left_out=dict(refusal.left_out.rows),
+        judged=judged,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Base:
+    """What every kind of study begins with."""
+
+    study: StudyDeclaration
+    units: StudyUnits
+    identification: Identification
+    judged: list[Judged]
+    seed: int
+    computing: Computing
+
+    @property
+    def x(self) -> np.ndarray[Any, Any]:
+        return self.units.confounders.only(self.identification.adjustment_set).independent().values
+
+    def answer(
+        self,
+        rows: Sequence[MethodEstimate],
+        headline: str | None,
+        diagnostics: Mapping[str, Any],
+        *,
+        target: str,
+        judged: Sequence[Judged] = (),
+        **parts: Any,
+    ) -> StudyAnswer:
+        study, units, found = self.study, self.units, self.identification
+        everything = [*self.judged, *judged]
+        chosen = next((row for row in rows if row.method == headline), None)
+        if headline is not None and (chosen is None or chosen.status != "ok"):
+            why = "there is no estimate" if chosen is None else chosen.reason or chosen.status
+            everything.append(Judged("data", "withhold", None, None, f"{headline} gives no number: {why}"))
+        verdict, reasons = verdict_of(everything)
+        words = chosen.estimand if chosen else estimand_in_words(study, study.outcome.column, target)
+        return StudyAnswer(
+            outcome=study.outcome.column,
+            verdict=verdict,
+            reasons=reasons,
+            estimand=Estimand(study.target, words, found.identified, found.adjustment_set, found.by),
+            estimates=tuple(rows),
+            headline=headline,
+            n=units.n,
+            n_left_out=units.left_out.n,
+            left_out=dict(units.left_out.rows),
+            judged=tuple(everything),
+            diagnostics={
+                **dict.fromkeys(("overlap", "balance", "negative_controls", "instrument", "nuisance")),
+                **diagnostics,
+                "graph": _graph(found),
+                "data": _data(units),
+            },
+            **parts,
+        ).served()
+
+    def with_instruments(self) -> StudyAnswer:
+        study = self.study
+        x = self.units.confounders.only(self.identification.adjustment_set).independent().values
+        found = estimate_with_instruments(
+            study, self.units, x, outcome=study.outcome.column, seed=self.seed, computing=self.computing
+        )
+        rows = list(found.rows)
+        if self.units.treated is None:
+            slopes, _, _ = estimate_slopes(
+                study, self.units, x, outcome=study.outcome.column, seed=self.seed, computing=self.computing
+            )
+            rows += [row for row in slopes if row.method == "linear_regression"]
+        return self.answer(
+            rows, found.headline, {"instrument": found.diagnostics}, target="LATE", judged=found.judged
+        )
+
+    def on_a_scale(self) -> StudyAnswer:
+        study = self.study
+        rows, over, told = estimate_slopes(
+            study, self.units, self.x, outcome=study.outcome.column, seed=self.seed, computing=self.computing
+        )
+        judged = [
+            judging.judge_instability(study.rules, over.spread if over else None, len(over.effects) if over else 0)
+        ]
+        headline = HEADLINE if over is not None else "linear_regression"
+        return self.answer(rows, headline, {"nuisance": told}, target="slope", judged=judged)
+
+    def two_arms(self, refute: bool, nuisances: Sequence[Nuisances] | None) -> Studied:
+        study, units = self.study, self.units
+        assert units.treated is not None
+        problem = problem_of(study, units, self.identification, seed=self.seed, computing=self.computing)
+        if float(np.linalg.norm(_left_of(problem.treated, problem.x))) < 1e-5 * np.sqrt(problem.n):
+            detail = "the treatment is a function of the confounders: no unit has a counterpart"
+            judged = [Judged("overlap", "withhold", 1.0, study.rules.overlap.withhold, detail)]
+            return Studied(self.answer((), None, {}, target=study.target, judged=judged), units)
+        found = estimate_two_arms(study, units, problem, nuisances=nuisances)
+        chosen = next(row for row in found.estimates if row.method == found.headline)
+        judged = [
+            *found.judged,
+            judging.judge_clusters(study.rules, units.treated, units.clusters, self._columns()),
+            *self._nothing_adjusted(found),
+        ]
+        refutations = ()
+        if refute and chosen.status == "ok":
+            refutations = ()
+            judged += list(judging.judge_refutations(study.rules, refutations))
+        different = self._heterogeneity(found) if chosen.status == "ok" else None
+        answer = self.answer(
+            found.estimates,
+            found.headline,
+            found.diagnostics,
+            target=study.target,
+            judged=judged,
+            refutations=refutations,
+            sensitivity=sensitivity_of(found, chosen),
+            heterogeneity={} if different is None else different.as_document(),
+        )
+        return Studied(answer, units, found, different)
+
+    def _columns(self) -> dict[str, pl.Series]:
+        """The columns that could show groups: covariates as they were declared, and segments."""
+        covariates = self.units.confounders
+        found = {
+            name: pl.Series(name, covariates.values[:, position])
+            for position, (name, owner) in enumerate(zip(covariates.columns, covariates.owners, strict=True))
+            if name == owner
+        }
+        return found | dict(self.units.others)
+
+    def _nothing_adjusted(self, found: TwoArms) -> list[Judged]:
+        if found.problem.columns or is_designed(found.problem):
+            return []
+        detail = "nothing was adjusted for: the estimate is the difference in means, an effect only of a random treatment"
+        return [Judged("identification", "caution", None, None, detail)]
+
+    def _heterogeneity(self, found: TwoArms) -> Heterogeneity | None:
+        study, units, problem = self.study, self.units, found.problem
+        if not study.effect_modifiers and not study.segments:
+            return None
+        modifiers = units.modifiers.independent()
+        return heterogeneity(
+            problem.outcome,
+            problem.treated,
+            modifiers.values,
+            modifiers.columns,
+            found.nuisances,
+            weights=problem.weights,
+            clusters=problem.clusters,
+            segments={name: units.others[name].cast(pl.String).fill_null("(missing)").to_numpy() for name in study.segments},
+            seed=self.seed,
+            n_jobs=self.computing.n_jobs,
+        )
+
+
+def _judge_identification(study: StudyDeclaration, found: Identification, units: StudyUnits) -> Judged:
+    if not found.identified:
+        return Judged("identification", "withhold", None, None, f"the effect is not identified: {found.reason}")
+    if found.by == "front_door":
+        via = ", ".join(found.mediators)
+        detail = f"the effect is identified only by the front door through {via}, which is not estimated"
+        return Judged("identification", "withhold", None, None, detail)
+    if found.by == "instrument" and not units.instruments.shape[1]:
+        detail = "the effect is identified only by an instrument, and none is declared"
+        return Judged("identification", "withhold", None, None, detail)
+    if found.unknown:
+        detail = f"declared, but not in the graph and so not adjusted for: {', '.join(found.unknown)}"
+        return Judged("identification", "caution", None, None, detail)
+    return Judged("identification", "fine", None, None, f"identified by {found.by}")
+
+
+def _judge_post_treatment(
+    study: StudyDeclaration, found: Identification, units: StudyUnits
+) -> list[Judged]:
+    judged = []
+    if found.refused:
+        names = ", ".join(found.refused)
+        detail = f"by the graph a consequence of the treatment, refused as a confounder: {names}"
+        judged.append(Judged("post_treatment", consequence(True, study.rules.post_treatment.by_graph), None, None, detail))
+    covariates = units.confounders.only(found.adjustment_set)
+    if units.treated is not None and covariates.columns and study.known_propensity is None:
+        for sign in post_treatment_signs(units.treated, covariates.values, covariates.columns, owners=covariates.owners):
+            severity = consequence(True, study.rules.post_treatment.by_look)
+            judged.append(Judged("post_treatment", severity, None, None, f"{sign.name} looks like a consequence of the treatment: {sign.detail}"))
+    return judged or [Judged("post_treatment", "fine", None, None, "no confounder looks like a consequence of the treatment")]
+
+
+def _left_of(treated: np.ndarray[Any, Any], x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """What a linear function of x leaves of the treatment."""
+    design = np.column_stack([np.ones(len(treated)), x])
+    q = np.linalg.qr(design)[0]
+    t = treated.astype(np.float64)
+    return np.asarray(t - q @ (q.T @ t))
+
+
+def _graph(found: Identification) -> dict[str, Any]:
+    return {
+        "edges": [list(edge) for edge in found.edges],
+        "adjusted": list(found.adjustment_set),
+        "set_aside": list(found.set_aside),
+        "refused": list(found.refused),
+        "unmeasured": list(found.missing),
+        "remarks": list(found.remarks),
+        "confirmed_by_dowhy": found.confirmed_by_dowhy,
+        "confirmation": found.confirmation,
+    }
+
+
+def _data(units: StudyUnits) -> dict[str, Any]:
+    return {
+        "constant": list(units.confounders.constant),
+        "folded_levels": dict(units.confounders.folded or {}),
+        "clusters": None if units.clusters is None else len(np.unique(units.clusters)),
+        "blocks": None if units.blocks is None else len(np.unique(units.blocks)),
+    }
+
