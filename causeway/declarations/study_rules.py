@@ -23,8 +23,8 @@ class OverlapRule(DeclaredPart):
 class BalanceRule(DeclaredPart):
     """Standardised differences between the arms after adjustment."""
 
-    max_smd: Positive = Field(default=0.1, description="largest that is fine")
-    then: Consequence = Field(default="caution", title="consequence", description="withhold, caution or ignore")
+    caution: Positive = Field(default=0.1, description="difference above which the verdict is caution")
+    withhold: Positive = Field(default=0.25, description="difference above which there is no number")
 
 
 class NegativeControlsRule(DeclaredPart):

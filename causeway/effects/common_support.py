@@ -10,7 +10,7 @@ import numpy as np
 from causeway.effects.estimators.aipw import Average
 from causeway.effects.influence import Array, Flags
 
-LOWEST_PROPENSITY = 0.01
+LOWEST_PROPENSITY = 0.025
 TRIM = 0.05
 """Trimming leaves those out whose other treatment has less than this probability (Crump, Hotz, Imbens & Mitnik 2009,
 Biometrika 96, 187-199, fix such a limit; theirs is 0.1)."""
@@ -41,7 +41,7 @@ class CommonSupport:
 def common_support(propensity: Array, treated: Flags, target: Average) -> CommonSupport:
     """Judge the propensities (n,), out of fold, for one target.
 
-    A unit is without a counterpart when its probability of the other treatment is below 0.01 both as it is and after
+    A unit is without a counterpart when its probability of the other treatment is below 0.025 both as it is and after
     weighting the arms to equal size: the first alone would call every study of a rare treatment hopeless, though at one
     treated unit in two hundred everybody may have the same propensity. For the ATT only the treated are asked about,
     and whether controls like them exist; for the ATC the controls.

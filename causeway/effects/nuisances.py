@@ -21,7 +21,7 @@ from causeway.effects.learners import Kind, Learner, Mean, learners_for
 # A learner that the others hardly need is left out, and need not be fitted again.
 LEAST_WEIGHT = 0.05
 # A propensity is held away from zero and one by this much: what is beyond says nothing of where the design lies.
-CLIP = 0.001
+CLIP = 1e-5
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from causeway.effects.estimators.aipw import OverSplits, aipw, over_splits
-from causeway.effects.estimators.difference import blocked_difference, difference
+from causeway.effects.estimators.difference import blocked_difference, difference, within_blocks_regression
 from causeway.effects.estimators.g_formula import g_formula
 from causeway.effects.estimators.ipw import ipw
 from causeway.effects.estimators.partially_linear import partially_linear
@@ -55,6 +55,11 @@ def _difference(problem: Problem, nuisances: Sequence[Nuisances]) -> Estimated:
 
 def _linear_regression(problem: Problem, nuisances: Sequence[Nuisances]) -> Estimated:
     del nuisances
+    if problem.blocks is not None:
+        within = within_blocks_regression(
+            problem.outcome, problem.treated, problem.x, problem.blocks, weights=problem.weights
+        )
+        return Estimated(within, _everybody(problem), "ATO")
     design = np.column_stack([np.ones(problem.n), problem.treated, problem.x])
     outcome, w = problem.outcome, problem.weights
     if w is not None:

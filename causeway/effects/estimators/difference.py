@@ -81,6 +81,46 @@ def blocked_difference(
     return BlockedDifference(Linearised(effect, contributions, df), rows, n_blocks)
 
 
+def share_treated(treated: Flags, blocks: Labels) -> Array:
+    """Of each unit's block, (n,): the design's propensity. In a block with one arm only it is that of all units."""
+    _, index = np.unique(blocks, return_inverse=True)
+    share = (np.bincount(index, weights=treated) / np.bincount(index))[index]
+    return np.where((share > 0) & (share < 1), share, treated.mean())
+
+
+def within_blocks_regression(
+    outcome: Array, treated: Flags, x: Array, blocks: Labels, *, weights: Array | None = None
+) -> Linearised:
+    """Least squares of the outcome on the treatment, a constant for each block, and x (n, p).
+
+    It weighs blocks by how evenly their units were split, n p (1 - p) (Angrist 1998, Econometrica 66, 249-288).
+    Contributions hold for unequal variances, with the factor n / (n - k) of HC1.
+    """
+    w = np.ones(len(outcome)) if weights is None else weights / weights.mean()
+    names, index = np.unique(blocks, return_inverse=True)
+    total = np.bincount(index, weights=w)
+    root = np.sqrt(w)
+
+    def within(values: Array) -> Array:
+        return np.asarray((values - (np.bincount(index, weights=w * values) / total)[index]) * root, dtype=np.float64)
+
+    y, t = within(outcome), within(treated.astype(np.float64))
+    rank = 0
+    if x.shape[1]:
+        columns = np.column_stack([within(column) for column in x.T])
+        u, size, _ = np.linalg.svd(columns, full_matrices=False)
+        basis = u[:, size > 1e-10 * max(1.0, float(size.max(initial=0.0)))]
+        rank = basis.shape[1]
+        y, t = y - basis @ (basis.T @ y), t - basis @ (basis.T @ t)
+    information = float(t @ t)
+    left = len(outcome) - len(names) - rank - 1
+    if not information > 0 or left < 1:
+        return Linearised(math.nan, np.full(len(y), math.nan))
+    effect = float(t @ y) / information
+    contributions = t * (y - effect * t) / information * math.sqrt(len(outcome) / left)
+    return Linearised(effect, contributions, float(left))
+
+
 def _welch_df(contributions: Array, treated: Flags) -> float | None:
     """Welch & Satterthwaite, from the variances of the arms."""
     parts = [float(contributions[arm] @ contributions[arm]) for arm in (treated, ~treated)]

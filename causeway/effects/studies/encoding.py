@@ -28,16 +28,15 @@ class Covariates:
     folded: Mapping[str, int] | None = None
 
     @classmethod
-    def of(cls, series_by_name: Mapping[str, pl.Series]) -> Covariates:
-        """Of complete columns, Float64 or String, in their order."""
+    def of(cls, series_by_name: Mapping[str, pl.Series], n: int) -> Covariates:
+        """Of complete columns of n values, Float64 or String, in their order."""
         columns: list[str] = []
         owners: list[str] = []
         values: list[Array] = []
         constant: list[str] = []
         folded: dict[str, int] = {}
-        n = 0
         for name, given in series_by_name.items():
-            series, n = given, len(given)
+            series = given
             if series.dtype == pl.String:
                 levels = fold_levels(series)
                 series = levels.values

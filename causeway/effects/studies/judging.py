@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import polars as pl
+from scipy import stats
 
 from causeway.declarations.study_rules import StudyRules
 from causeway.effects.common_support import CommonSupport
@@ -15,7 +17,7 @@ from causeway.effects.nuisances import Nuisances
 from causeway.effects.overlap import Balance
 from causeway.effects.problem import Problem
 from causeway.effects.refutations import Refutation
-from causeway.effects.studies.units import LeftOut
+from causeway.effects.studies.units import OTHER_TREATMENT, LeftOut
 from causeway.effects.studies.verdict import Judged, consequence, graded
 
 # Levels of a column in which treatment is the same for all, as a share of those with two units or more.
@@ -23,14 +25,17 @@ NEARLY_ALL = 0.95
 FEWEST_LEVELS = 4
 
 
-def judge_left_out(rules: StudyRules, left_out: LeftOut, n: int) -> Judged:
-    """Rows not used, as a share of all rows."""
-    share = left_out.n / max(1, left_out.n + n)
-    broken = share > rules.left_out.max_share
-    other = any(reason.startswith("with another ") for reason in left_out.rows)
+def judge_left_out(rules: StudyRules, left_out: LeftOut, n: int, *, is_designed: bool) -> Judged:
+    """Rows that lack something, as a share of those that could have been used.
+
+    Rows with another treatment than the two that are compared are no loss where treatment was randomised; elsewhere
+    they may be a slip, and are told.
+    """
+    other = sum(rows for reason, rows in left_out.rows.items() if reason.startswith(OTHER_TREATMENT))
+    share = (left_out.n - other) / max(1, left_out.n - other + n)
+    broken = share > rules.left_out.max_share or (other > 0 and not is_designed)
     detail = f"{left_out.n:,} of {left_out.n + n:,} rows were left out: {left_out.in_words() or 'none'}"
-    severity = consequence(broken or other, rules.left_out.then)
-    return Judged("left_out", severity, share, rules.left_out.max_share, detail)
+    return Judged("left_out", consequence(broken, rules.left_out.then), share, rules.left_out.max_share, detail)
 
 
 def judge_overlap(rules: StudyRules, support: CommonSupport, target: Average, att: CommonSupport) -> Judged:
@@ -50,15 +55,23 @@ def judge_overlap(rules: StudyRules, support: CommonSupport, target: Average, at
     return Judged("overlap", severity, share, rule.withhold, detail)
 
 
-def judge_balance(rules: StudyRules, balance: Sequence[Balance]) -> Judged:
-    """Largest standardised difference that is left after weighting."""
+def judge_balance(rules: StudyRules, balance: Sequence[Balance], problem: Problem) -> Judged:
+    """Largest standardised difference that is left after weighting.
+
+    Where treatment was randomised in a known way, what chance leaves is no bias: only a difference beyond it is told
+    (3.9 standard errors, or more with many covariates), and nothing is withheld for it.
+    """
     rule = rules.balance
-    worst = max(balance, key=lambda each: abs(each.smd), default=None)
-    if worst is None:
-        return Judged("balance", "fine", None, rule.max_smd, "there is nothing to balance")
-    broken = abs(worst.smd) > rule.max_smd
+    worst = max((each for each in balance if each.smd is not None), key=lambda each: abs(each.smd or 0.0), default=None)
+    if worst is None or worst.smd is None:
+        return Judged("balance", "fine", None, rule.caution, "there is nothing to balance")
     detail = f"after adjustment {worst.covariate} differs by {abs(worst.smd):.2f} standard deviations between the arms"
-    return Judged("balance", consequence(broken, rule.then), abs(worst.smd), rule.max_smd, detail)
+    if problem.known_propensity is not None or problem.blocks is not None:
+        n_treated = int(problem.treated.sum())
+        by_chance = float(stats.norm.isf(0.0001 / 2 / len(balance))) * math.sqrt(1 / n_treated + 1 / (problem.n - n_treated))
+        broken = abs(worst.smd) > max(rule.caution, by_chance) and problem.clusters is None
+        return Judged("balance", "caution" if broken else "fine", abs(worst.smd), max(rule.caution, by_chance), detail)
+    return Judged("balance", graded(abs(worst.smd), rule.caution, rule.withhold), abs(worst.smd), rule.caution, detail)
 
 
 def judge_negative_controls(rules: StudyRules, controls: Sequence[Mapping[str, object]]) -> Judged:

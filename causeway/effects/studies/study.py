@@ -72,7 +72,7 @@ def answer_units(
     identification = identified(study)
     judged = [
         _judge_identification(study, identification, units),
-        judging.judge_left_out(study.rules, units.left_out, units.n),
+        judging.judge_left_out(study.rules, units.left_out, units.n, is_designed=_is_designed(study)),
         *_judge_post_treatment(study, identification, units),
     ]
     base = _Base(study, units, identification, judged, seed, computing)
@@ -88,7 +88,6 @@ def answer_units(
 
 def identified(study: StudyDeclaration) -> Identification:
     """By the declared graph, or the one that the lists of columns mean. A design identifies whatever was measured."""
-    designed = study.known_propensity is not None or study.blocks is not None
     target = study.target
     if study.instruments and study.treatment.values is None:
         # A treatment on a scale with instruments: what they identify is a weighted average of slopes.
@@ -102,9 +101,13 @@ def identified(study: StudyDeclaration) -> Identification:
         also_measured=study.effect_modifiers,
         target=target,
     )
-    if designed and not found.identified and study.graph is None:
+    if _is_designed(study) and not found.identified and study.graph is None:
         return replace(found, identified=True, by="backdoor", adjustment_set=tuple(study.confounders))
     return found
+
+
+def _is_designed(study: StudyDeclaration) -> bool:
+    return study.known_propensity is not None or study.blocks is not None
 
 
 def refused(study: StudyDeclaration, refusal: Refusal, *, outcome: str | None = None) -> StudyAnswer:

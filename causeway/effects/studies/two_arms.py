@@ -11,6 +11,7 @@ import numpy as np
 from causeway.declarations.study import StudyDeclaration
 from causeway.effects.common_support import CommonSupport, common_support
 from causeway.effects.estimators.average import METHODS, Estimated
+from causeway.effects.estimators.difference import share_treated
 from causeway.effects.graph.identification import Identification
 from causeway.effects.influence import Array, infer
 from causeway.effects.matching import match
@@ -52,6 +53,8 @@ def problem_of(
     assert units.treated is not None
     covariates = units.confounders.only(identification.adjustment_set).independent()
     propensity = units.known_propensity
+    if propensity is None and units.blocks is not None:
+        propensity = share_treated(units.treated, units.blocks)
     target = "ATE" if study.target == "LATE" else study.target
     return Problem(
         units.outcome,
@@ -110,7 +113,7 @@ def estimate_two_arms(
     on_the_treated = common_support(propensity, problem.treated, "ATT")
     judged = [
         judging.judge_overlap(rules, support, problem.target, on_the_treated),
-        judging.judge_balance(rules, after),
+        judging.judge_balance(rules, after, problem),
         judging.judge_negative_controls(rules, negative),
         judging.judge_instability(rules, found[headline].spread, len(fitted)),
         judging.judge_extrapolation(rules, problem, fitted),
@@ -143,7 +146,7 @@ def _headline(problem: Problem) -> str:
 def _methods(problem: Problem) -> list[str]:
     if problem.columns:
         return list(METHODS)
-    return ["aipw", "difference_in_means"]
+    return ["aipw", "difference_in_means", *(["linear_regression"] if problem.blocks is not None else [])]
 
 
 def _row(study: StudyDeclaration, outcome: str, method: str, found: Estimated, problem: Problem) -> MethodEstimate:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MIN_UNITS = 20
 MIN_UNITS_PER_ARM = 5
+# How the reason begins for which rows of a third arm are left out.
+OTHER_TREATMENT = "with another "
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ def _read(frame: pl.DataFrame | pd.DataFrame, study: StudyDeclaration) -> StudyU
         other = ~(treated_rows | control_rows)
         values = sorted({str(value) for value in treatment.filter(pl.Series(usable & other)).unique().to_list()})
         seen = ", ".join(values[:5]) + (", ..." if len(values) > 5 else "")
-        leave_out(other, f"with another {study.treatment.column} ({seen})")
+        leave_out(other, f"{OTHER_TREATMENT}{study.treatment.column} ({seen})")
     if study.weights is not None:
         leave_out(~(_numbers(columns[study.weights], study.weights) > 0), f"with no positive {study.weights}")
     if isinstance(study.known_propensity, str):
@@ -166,8 +168,8 @@ def _read(frame: pl.DataFrame | pd.DataFrame, study: StudyDeclaration) -> StudyU
         treatment=amount,
         treated=treated,
         outcome=outcome,
-        confounders=Covariates.of({name: kept[name] for name in study.confounders}),
-        modifiers=Covariates.of({name: kept[name] for name in study.effect_modifiers}),
+        confounders=Covariates.of({name: kept[name] for name in study.confounders}, n),
+        modifiers=Covariates.of({name: kept[name] for name in study.effect_modifiers}, n),
         instruments=_matrix([kept[name] for name in study.instruments], n),
         weights=None if study.weights is None else kept[study.weights].to_numpy().astype(np.float64),
         clusters=None if study.clusters is None else _labels(kept[study.clusters]),
