@@ -1,7 +1,7 @@
 {{ config(
     partition_key='study',
     pre_hook="set local work_mem = '128MB'",
-    indexes=[{'columns': ['tenant_id', 'study', 'unit_id']}]
+    indexes=[{'columns': ['tenant_id', 'study', by_bytes('unit_id')]}]
 ) }}
 
 with
