@@ -42,6 +42,10 @@ STOP_SECONDS = 60
 _TUNING: Mapping[str, str] = {
     "listen_addresses": "",
     "shared_buffers": "256MB",
+    # A refresh sorts and joins whole tables in a handful of sessions; what serves reads by index.
+    "work_mem": "64MB",
+    "maintenance_work_mem": "256MB",
+    "autovacuum_work_mem": "64MB",
     "max_connections": "200",
     "max_wal_size": "2GB",
     "synchronous_commit": "on",

@@ -52,6 +52,7 @@ _PREFIX = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _ROWS_PER_WRITE = 100_000
 _END_OF_ROW = "end of row"
 _INCOMING = sql.Identifier("causeway_incoming")
+_FRESH = sql.Identifier("causeway_fresh")
 
 # What each Postgres type is read as, and the expression (of column {}) that brings it into a form that CSV
 # carries exactly. Types that are not here, jsonb among them, are read as text.
@@ -268,13 +269,20 @@ class PostgresTransaction:
         frame = frame.unique(_KEY, keep="first", maintain_order=True)
         key = ", ".join(_KEY)
         with self._incoming(table, frame) as (incoming, columns):
-            return self.execute(
-                f"WITH fresh AS (INSERT INTO {_KEYS[table]} ({key}) SELECT {key} FROM {incoming}"
-                f" ON CONFLICT DO NOTHING RETURNING {key})"
-                f" INSERT INTO {table} ({columns}) SELECT {columns} FROM {incoming} JOIN fresh USING ({key})"
-                # In the order of the frame, which the numbers of the rows keep.
-                f" ORDER BY {incoming}.ctid"
+            # In the order of the index, which millions of keys would otherwise be put into here and there.
+            keys = (
+                f"INSERT INTO {_KEYS[table]} ({key}) SELECT {key} FROM {incoming} ORDER BY {key} ON CONFLICT DO NOTHING"
             )
+            fresh = _FRESH.as_string(self.connection)
+            self.execute(f"CREATE TEMPORARY TABLE {fresh} ON COMMIT DROP AS SELECT {key} FROM {table} WITH NO DATA")
+            inserted = self.execute(
+                f"WITH new AS ({keys} RETURNING {key}) INSERT INTO {fresh} ({key}) SELECT {key} FROM new"
+            )
+            joined = "" if inserted == frame.height else f" JOIN {fresh} USING ({key}) ORDER BY {incoming}.ctid"
+            # In the order of the frame, which the numbers of the rows keep.
+            self.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {incoming}{joined}")
+            self.execute(f"DROP TABLE {fresh}")
+            return inserted
 
     @contextmanager
     def _incoming(self, target: str, frame: pl.DataFrame) -> Iterator[tuple[str, str]]:

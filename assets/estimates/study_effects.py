@@ -7,7 +7,7 @@ from assets import declared, partitions
 from assets.columns import json_text
 from assets.pictures import picture
 from assets.publication import publish
-from causeway.declarations.study import StudyDeclaration
+from assets.study_frames import study_frame
 from causeway.plots.love import love_plot
 from causeway.plots.placebo import placebo_plot
 from resources.postgres import PostgresResource
@@ -19,7 +19,7 @@ _NUMBERS = ("effect", "std_error", "ci_low", "ci_high", "p_value")
 
 @dg.asset(
     key=KEY,
-    deps=[["features", "study_columns"], ["registry", "studies"]],
+    deps=[["features", "study_fields"], ["features", "study_units"], ["registry", "studies"]],
     partitions_def=partitions.studies,
     check_specs=[
         dg.AssetCheckSpec("identified", asset=KEY, partitions_def=partitions.studies),
@@ -44,7 +44,7 @@ def study_effects(context: dg.AssetExecutionContext, postgres: PostgresResource)
     if values is None:
         raise ValueError(f"study {study.key}: a treatment on a scale is not estimated yet; declare treatment.values")
     found = estimate_study(
-        _frame(postgres, context.partition_key, study),
+        study_frame(postgres, context.partition_key, study),
         treatment=study.treatment.column,
         control_value=values.control,
         treated_value=values.treated,
@@ -122,20 +122,3 @@ def study_effects(context: dg.AssetExecutionContext, postgres: PostgresResource)
             ),
         ],
     )
-
-
-def _frame(postgres: PostgresResource, partition_key: str, study: StudyDeclaration) -> pl.DataFrame:
-    """One row a unit in the order of unit_id, one column per declared name; numbers where all values are."""
-    client = postgres.client()
-    long = client.read(
-        f"SELECT unit_id, name, value_text, value_number FROM {client.table('features.study_columns')}"
-        ' WHERE tenant_id = %s AND study = %s ORDER BY unit_id COLLATE "C", name',
-        partitions.split(partition_key),
-    )
-    wide = long.select("unit_id").unique(maintain_order=True)
-    for name in (study.treatment.column, study.outcome.column, *study.confounders):
-        column = long.filter(pl.col("name") == name)
-        numeric = column["value_number"].null_count() == column["value_text"].null_count()
-        value = pl.col("value_number") if numeric else pl.col("value_text")
-        wide = wide.join(column.select("unit_id", value.alias(name)), on="unit_id", how="left", maintain_order="left")
-    return wide

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from causeway.declarations.declaration import (
@@ -20,7 +20,7 @@ from causeway.declarations.declaration import (
     reject,
     repeated,
 )
-
+from causeway.declarations.study_roles import LABELS, NUMBERS, contradictions, mentions
 from causeway.declarations.study_rules import StudyRules
 
 
@@ -36,6 +36,24 @@ def _column_or_propensity(value: object) -> object:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1:
         return float(value)
     raise PydanticCustomError("not_a_propensity", "expected a column, or one probability of treatment between 0 and 1")
+
+
+def _column_or_cost(value: object) -> object:
+    if isinstance(value, str) or (isinstance(value, float | int) and not isinstance(value, bool) and value >= 0):
+        return value if isinstance(value, str) else float(value)
+    raise PydanticCustomError("not_a_cost", "expected a column, or one number that is not negative")
+
+
+def _share(value: object) -> object:
+    if value is None or (isinstance(value, float | int) and not isinstance(value, bool) and 0 < value <= 1):
+        return value if value is None else float(value)
+    raise PydanticCustomError("not_a_share", "expected a share of the units above 0 and up to 1, or null")
+
+
+def _worth(value: float) -> float:
+    if value == 0:
+        raise PydanticCustomError("worthless", "is 0: nothing would be worth its cost; give the worth of one unit")
+    return value
 
 
 def _dot_or_edges(value: object) -> object:
@@ -91,6 +109,20 @@ class NegativeControls(DeclaredPart):
     exposures: tuple[Text, ...] = Field(default=(), description="exposures that cannot change the outcome")
 
 
+class Policy(DeclaredPart):
+    """What treating a unit costs and what the outcome is worth, so that units can be chosen for treatment."""
+
+    cost: Annotated[Text | Number, BeforeValidator(_column_or_cost)] = Field(
+        default=0.0, description="cost of treating one unit: a number, or the column that holds it"
+    )
+    value: Annotated[Number, AfterValidator(_worth)] = Field(
+        default=1.0, description="worth of one unit of the outcome, in the currency of cost; negative for a harm"
+    )
+    budget: Annotated[Number | None, BeforeValidator(_share)] = Field(
+        default=None, description="share of the units that can be treated, up to 1; all when left out"
+    )
+
+
 class StudySource(DeclaredPart):
     """A table with one row per unit, or an event type whose properties hold the columns."""
 
@@ -117,6 +149,9 @@ class StudyDeclaration(Declaration):
     unit: Text = Field(description="what a row is about, such as person")
     treatment: Treatment = Field(description="what was done: {column, values: {control, treated}}")
     outcome: Outcome = Field(description="what it may have changed: {column}")
+    outcomes: tuple[Text, ...] = Field(
+        default=(), description="further outcome columns, estimated with the same treatment and confounders"
+    )
     confounders: tuple[Text, ...] = Field(default=(), description="columns measured before treatment that affect both")
     instruments: tuple[Text, ...] = Field(
         default=(), description="columns that affect the treatment, and the outcome only through it"
@@ -124,11 +159,14 @@ class StudyDeclaration(Declaration):
     effect_modifiers: tuple[Text, ...] = Field(default=(), description="columns that the effect may vary with")
     negative_controls: NegativeControls = Field(default=NegativeControls())
     clusters: Text | None = Field(default=None, description="column of the group that units come in")
-    weights: Text | None = Field(default=None, description="column of sampling weights")
-    blocks: Text | None = Field(default=None, description="column of the block within which treatment was randomised")
-    outcomes: tuple[Text, ...] = Field(default=(), description="further outcomes")
-    segments: tuple[Text, ...] = Field(default=(), description="columns")
-    rules: StudyRules = Field(default=StudyRules(), description="rules of the verdict; the usual ones when left out")
+    blocks: Text | None = Field(
+        default=None, description="column of the block, stratum or site within which the treatment was randomised"
+    )
+    weights: Text | None = Field(default=None, description="column of the sampling weights; only their ratios matter")
+    segments: tuple[Text, ...] = Field(
+        default=(), description="columns, each of whose levels is estimated on its own as well"
+    )
+    policy: Policy | None = Field(default=None, description="{cost, value, budget} of treating a unit")
     graph: Annotated[Prose | tuple[tuple[Text, Text], ...] | None, BeforeValidator(_dot_or_edges)] = Field(
         default=None, description="causal graph as DOT or a list of edges; the back-door graph when left out"
     )
@@ -140,41 +178,30 @@ class StudyDeclaration(Declaration):
         default="ATE", title="target", description="ATE, ATT, ATC or LATE"
     )
     source: StudySource = Field(description="{file: study.csv} or {event: type}")
+    rules: StudyRules = Field(
+        default=StudyRules(), description="what the verdict is judged by; the usual limits when left out"
+    )
 
     @property
     def columns(self) -> dict[str, Path]:
         """Every column that the study names, with the path of its first mention; treatment and outcome come
         first.
         """
-        mentions: list[tuple[str | None, Path]] = [
-            (self.treatment.column, ("treatment", "column")),
-            (self.outcome.column, ("outcome", "column")),
-            *((column, ("confounders", index)) for index, column in enumerate(self.confounders)),
-            *((column, ("instruments", index)) for index, column in enumerate(self.instruments)),
-            *((column, ("effect_modifiers", index)) for index, column in enumerate(self.effect_modifiers)),
-            *(
-                (column, ("negative_controls", "outcomes", index))
-                for index, column in enumerate(self.negative_controls.outcomes)
-            ),
-            *(
-                (column, ("negative_controls", "exposures", index))
-                for index, column in enumerate(self.negative_controls.exposures)
-            ),
-            (self.clusters, ("clusters",)),
-            (self.weights, ("weights",)),
-            (self.blocks, ("blocks",)),
-            *((column, ("outcomes", index)) for index, column in enumerate(self.outcomes)),
-            *((column, ("segments", index)) for index, column in enumerate(self.segments)),
-            (
-                self.known_propensity if isinstance(self.known_propensity, str) else None,
-                ("known_propensity",),
-            ),
-        ]
         named: dict[str, Path] = {}
-        for column, path in mentions:
-            if column is not None:
-                named.setdefault(column, path)
+        for column, path, _ in mentions(self):
+            named.setdefault(column, path)
         return named
+
+    @property
+    def number_columns(self) -> frozenset[str]:
+        """The columns that have to hold numbers: outcomes, weights, and a known propensity or cost by column."""
+        return frozenset(column for column, _, role in mentions(self) if role in NUMBERS)
+
+    @property
+    def label_columns(self) -> frozenset[str]:
+        """The columns whose values are names, also where they look like numbers: groups, unless used as more."""
+        used = [(column, role in LABELS) for column, _, role in mentions(self)]
+        return frozenset(column for column, _ in used) - {column for column, is_label in used if not is_label}
 
     @field_validator("outcome")
     @classmethod
@@ -203,6 +230,11 @@ class StudyDeclaration(Declaration):
         ]
         reject(problems)
         return columns
+
+    @model_validator(mode="after")
+    def _roles_do_not_contradict(self) -> StudyDeclaration:
+        reject(contradictions(mentions(self)), OF_A_MODEL)
+        return self
 
     @field_validator("target")
     @classmethod

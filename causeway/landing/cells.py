@@ -18,6 +18,7 @@ categories.
 
 _EXACT_IN_A_FLOAT = 2.0**53
 _CODE = r"^[+-]?0[0-9]"
+_WHOLE = r"^[+-]?[0-9]{16,}$"
 _TIME = (
     r"^([0-9]{4}-[0-9]{2}-[0-9]{2})"
     r"(?:[Tt ]([0-9]{2}:[0-9]{2})(:[0-9]{2})?(?:[.,]([0-9]{1,9}))?"
@@ -82,7 +83,8 @@ def as_value(column: pl.Series, number_share: float = NUMBER_SHARE) -> Parsed:
     """Numbers where a column holds numbers, text where it holds text.
 
     A text column counts as numbers if at least `number_share` of its cells are, markers of missing values
-    aside, and none is a code with a leading zero such as 007. Its other cells are bad then.
+    aside, and none is a code: one with a leading zero such as 007, or a whole number with more digits than
+    a float can tell apart. Its other cells are bad then.
     """
     if column.dtype in (pl.Categorical, pl.Enum):
         column = column.cast(pl.String)
@@ -98,9 +100,19 @@ def as_value(column: pl.Series, number_share: float = NUMBER_SHARE) -> Parsed:
     marker = text.str.to_lowercase().is_in(MISSING_MARKERS).fill_null(False)
     bad = numbers.bad & ~marker
     found = numbers.values.count()
-    if found and found >= number_share * (found + int(bad.sum())) and not text.str.contains(_CODE).any():
+    if found and found >= number_share * (found + int(bad.sum())) and not _has_codes(text, numbers.values):
         return Parsed(numbers.values, bad)
     return Parsed(column.set((text == "").fill_null(False), None), _nowhere(column))
+
+
+def plain_numbers(column: pl.Series) -> pl.Series | None:
+    """A text column as Float64, or None unless every cell that is not null is a finite number and no code: the
+    part of `as_value` that can be told of a piece of a column.
+    """
+    numbers = column.cast(pl.Float64, strict=False)
+    if numbers.null_count() != column.null_count() or not numbers.is_finite().all():
+        return None
+    return None if _has_codes(column, numbers) else numbers
 
 
 def as_time(column: pl.Series) -> Parsed:
@@ -186,6 +198,12 @@ def has_nul(column: pl.Series) -> pl.Series:
 def is_blank(column: pl.Series) -> pl.Series:
     """Where text is null, empty or white space."""
     return (column.str.strip_chars() == "").fill_null(True)
+
+
+def _has_codes(text: pl.Series, numbers: pl.Series) -> bool:
+    """Whether some number would lose digits that tell it from others if it were kept as a float."""
+    beyond = numbers.abs() >= _EXACT_IN_A_FLOAT
+    return bool(text.str.contains(_CODE).any() or (beyond.any() and text.filter(beyond).str.contains(_WHOLE).any()))
 
 
 def _whole_if_exact(numbers: pl.Series) -> pl.Series:

@@ -137,9 +137,10 @@ def study_records(
 ) -> LandingRecords:
     """Records of a file-backed study: one record event per row, with every column of the file but the unit's.
 
-    The outcome is a number, the other declared columns are numbers or text, as they hold, and those that are
-    not declared are text; blanks are null. Rows without or with a repeated unit are quarantined, and so, by
-    themselves, are declared cells that should be numbers and are not.
+    Outcomes, weights and the like are numbers, clusters, blocks and segments text, the other declared columns
+    numbers or text, as they hold, and those that are not declared are text; blanks are null. Of a unit the first
+    row counts. Rows without a unit and further rows of one are quarantined, and so, by themselves, are declared
+    cells that should be numbers and are not.
 
     Raises LandingError when a declared column is missing, and ValueError when the declaration names no file.
     """
@@ -153,9 +154,9 @@ def study_records(
     cells = _cells(
         frame,
         roles={where.unit_id},
-        numbers={declaration.outcome.column},
-        values=set(declaration.columns) - {declaration.outcome.column},
-        labels=set(),
+        numbers=set(declaration.number_columns),
+        values=set(declaration.columns) - declaration.number_columns - declaration.label_columns,
+        labels=set(declaration.label_columns),
     )
     kept = sorting.refuse([*id_rules(units), *nul_rules([parsed.values for parsed in cells.values()])])
     rows = sorting.refuse_repeated(kept, units, None)
