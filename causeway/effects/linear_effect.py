@@ -78,7 +78,7 @@ def linear_effect(
         return without("zero_variance", "the outcome is constant, or a function of the covariates")
     value = float(t @ y) / information
     residuals = y - value * t
-    found, variance = _linearised(value, t, residuals, covariates, clusters)
+    found, variance = linearised_slope(value, t, residuals, covariates, clusters)
     inference = infer(found, None, clusters=clusters, scale=per_unit(covariates, outcome, treatment), alpha=alpha)
     if inference.status != "ok":
         return without(inference.status, reason_without_interval(inference))
@@ -96,10 +96,10 @@ def linear_effect(
     )
 
 
-def _linearised(
+def linearised_slope(
     value: float, treatment: Array, residuals: Array, covariates: Covariates, clusters: Labels | None
 ) -> tuple[Linearised, Literal["hc3", "hc1", "cluster_robust"]]:
-    """treatment: (n,) given the covariates."""
+    """A coefficient of `treatment`, (n,), given the covariates: HC3 where possible, cluster sums where asked."""
     information = float(treatment @ treatment)
     slope = treatment / information
     basis = np.column_stack([covariates.basis, treatment / math.sqrt(information)])

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from causeway.effects.influence import Array, Labels
+from causeway.effects.least_squares import EXACT_FIT
+from causeway.effects.partialling_out import Covariates
 from causeway.effects.slope_clusters import cluster_sums, conventional_factor
 
 
@@ -22,6 +24,7 @@ class ReducedForm:
     on_outcome: Array
     on_treatment: Array
     covariance: Array
+    careful: Array
     factor: float
     df: int
 
@@ -37,12 +40,13 @@ class ReducedForm:
 
 
 def reduced_form(
-    outcome: Array, treatment: Array, instruments: Array, *, units: int, regressors: int, clusters: Labels | None
+    outcome: Array, treatment: Array, instruments: Array, covariates: Covariates, clusters: Labels | None
 ) -> ReducedForm:
-    """From residuals given the covariates, (n,) and (n,), and orthonormal instruments, (n, q).
+    """From residuals given the covariates, (n,) and (n,), and orthonormal instruments, (n, q), the same.
 
-    regressors: covariates, the constant and instruments. Residuals are those of the unrestricted fit.
+    Residuals are those of the unrestricted fit.
     """
+    regressors, units = covariates.rank + instruments.shape[1], covariates.units
     on_outcome, on_treatment = instruments.T @ outcome, instruments.T @ treatment
     scores = np.hstack(
         [
@@ -51,5 +55,14 @@ def reduced_form(
         ]
     )
     sums = cluster_sums(scores, clusters)
+    covariance = careful = sums.T @ sums
+    factor = conventional_factor(units, regressors, clusters)
     df = units - regressors if clusters is None else len(sums) - 1
-    return ReducedForm(on_outcome, on_treatment, sums.T @ sums, conventional_factor(units, regressors, clusters), df)
+    if clusters is None:
+        leverage = np.sum(covariates.basis**2, axis=1) + np.sum(instruments**2, axis=1)
+        if leverage.max() < EXACT_FIT:
+            scores = scores / (1 - leverage)[:, None]
+            careful = scores.T @ scores
+        else:
+            careful = factor * covariance
+    return ReducedForm(on_outcome, on_treatment, covariance, careful, factor, df)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -13,9 +14,8 @@ from causeway.effects.instruments.first_stage import FirstStage, first_stage
 from causeway.effects.instruments.reduced_form import ReducedForm, reduced_form
 from causeway.effects.instruments.specification import SpecificationTest, endogeneity, overidentification
 from causeway.effects.instruments.weak_instruments import anderson_rubin_set
-from causeway.effects.linear_effect import per_unit, reason_without_interval
+from causeway.effects.linear_effect import linearised_slope, per_unit, reason_without_interval
 from causeway.effects.partialling_out import Covariates, finite
-from causeway.effects.slope_clusters import small_sample_of_slope
 from causeway.statistics.effect import Status
 
 
@@ -36,7 +36,9 @@ class TwoStageLeastSquares:
     dropped_instruments: tuple[int, ...]
     effect: Linearised | None = None
     inference: Inference | None = None
+    variance: Literal["hc3", "hc1", "cluster_robust"] | None = None
     std_error_classical: float | None = None
+    std_error_hc1: float | None = None
     least_squares: float | None = None
     first_stage: FirstStage | None = None
     robust_set: ConfidenceSet | None = None
@@ -61,10 +63,11 @@ def two_stage_least_squares(
     Angrist 1994, Econometrica 62, 467-475; Angrist & Imbens 1995), if no instrument moves anybody the other way and,
     given covariates, if those enter as the instruments depend on them (Blandhol et al. 2022, NBER w29709).
 
-    With the first stage's fit f of the treatment t, both given x, unit i contributes f_i e_i / f'f with e = y - effect
-    t, times HC1's sqrt(n / (n - k)), with n - k degrees of freedom (White 1982, Econometrica 50, 483-499; ivreg2's
-    "robust small"). With clusters the factor and degrees of freedom are those of `small_sample_of_slope` for f.
-    Sampling weights weigh both stages.
+    With the first stage's fit f of the treatment t, both given x, unit i contributes f_i e_i / f'f / (1 - h_i), with e
+    = y - effect t and h the leverages of the second stage, and n - k degrees of freedom (White 1982, Econometrica 50,
+    483-499; the factor is HC3's: an instrument that is the treatment gives `linear_effect`). HC1's sqrt(n / (n - k)),
+    other software's, is too small where instruments are skewed. With clusters, factor and degrees of freedom are those
+    of `small_sample_of_slope` for f. Sampling weights weigh both stages.
 
     Statuses: too_few_units (no degree of freedom, fewer than two clusters), not_estimable (the treatment or every
     instrument is constant or a function of x; instruments that do not move the treatment at all; clusters without a
@@ -91,11 +94,14 @@ def two_stage_least_squares(
     refused = _refusal(y, t, z, units=units, regressors=regressors)
     if refused is not None:
         return without(*refused)
-    found, classical = _estimate(y, t, fitted, covariates, clusters)
+    information = float(fitted @ fitted)
+    value = float(fitted @ y) / information
+    residuals = y - value * t
+    found, variance = linearised_slope(value, fitted, residuals, covariates, clusters)
     inference = infer(found, None, clusters=clusters, scale=per_unit(covariates, outcome, treatment), alpha=alpha)
     if inference.status != "ok" or inference.std_error is None:
         return without(inference.status, reason_without_interval(inference))
-    reduced = reduced_form(y, t, z, units=units, regressors=regressors, clusters=clusters)
+    reduced = reduced_form(y, t, z, covariates, clusters)
     plain = weights is None and clusters is None
     total = float(t @ t)
     return TwoStageLeastSquares(
@@ -106,7 +112,9 @@ def two_stage_least_squares(
         dropped,
         found,
         inference,
-        classical if plain else None,
+        variance,
+        math.sqrt(float(residuals @ residuals) / found.df / information) if plain and found.df else None,
+        math.sqrt(float(np.sum((fitted * residuals) ** 2)) * units / found.df) / information if found.df else None,
         float(t @ y) / total,
         first_stage(reduced, total=total, left=units - regressors, classical=plain),
         _robust_set(reduced, found, inference.std_error, alpha),
@@ -129,23 +137,6 @@ def _refusal(y: Array, t: Array, z: Array, *, units: int, regressors: int) -> tu
     if not y.any():
         return "zero_variance", "the outcome is constant, or a function of the covariates"
     return None
-
-
-def _estimate(
-    y: Array, t: Array, fitted: Array, covariates: Covariates, clusters: Labels | None
-) -> tuple[Linearised, float]:
-    """The estimate, and its textbook standard error."""
-    information = float(fitted @ fitted)
-    slope = fitted / information
-    value = float(slope @ y)
-    residuals = y - value * t
-    left = covariates.units - covariates.rank - 1
-    classical = math.sqrt(float(residuals @ residuals) / left / information)
-    if clusters is None:
-        return Linearised(value, slope * residuals * math.sqrt(covariates.units / left), left), classical
-    basis = np.column_stack([covariates.basis, fitted / math.sqrt(information)])
-    of_clusters = small_sample_of_slope(slope, basis, clusters, covariates.roots)
-    return Linearised(value, slope * residuals, left, of_clusters), classical
 
 
 def _robust_set(reduced: ReducedForm, found: Linearised, std_error: float, alpha: float) -> ConfidenceSet:

@@ -29,7 +29,7 @@ def anderson_rubin_set(
 
     The test of Anderson & Rubin 1949 (Ann. Math. Stat. 20, 46-63), with robust covariance (Chernozhukov & Hansen 2008,
     Econ. Letters 100, 68-71): d = h - b g, for coefficients h of the outcome and g of the treatment on the instruments,
-    and d' S(b)**-1 d / q beside F(q, n - k), where S(b) is the robust covariance of d, HC1's. Its size does not depend
+    and d' S(b)**-1 d / q beside F(q, n - k), where S(b) is the robust covariance of d, HC3's. Its size does not depend
     on the first stage. With many instruments it has less power than it could have.
 
     of_clusters: factor and degrees of freedom of the clusters that `found` sums over (`small_sample_of_slope`); then
@@ -44,12 +44,12 @@ def anderson_rubin_set(
     kind "not_estimable": no degrees of freedom, or fewer clusters than instruments.
     """
     q = found.instruments
-    factor, df = (found.factor, float(found.df)) if of_clusters is None else of_clusters
+    factor, df = (1.0, float(found.df)) if of_clusters is None else of_clusters
     if of_clusters is None:
         critical = float(stats.f.isf(alpha, q, df)) * q if df >= 1 else math.nan
     else:
         critical = float(stats.f.isf(alpha, q, df - q + 1)) * q * df / (df - q + 1) if df - q + 1 >= 1 else math.nan
-    whole = factor * found.covariance
+    whole = factor * found.careful
     if not (math.isfinite(critical) and np.isfinite(whole).all()):
         return ConfidenceSet("not_estimable", (), alpha)
     p_value = _p_value(found, whole, None if of_clusters is None else df)

@@ -11,6 +11,7 @@ from scipy import stats
 from causeway.effects.instruments import ConfidenceSet, ratio_set, two_stage_least_squares
 from causeway.effects.instruments.first_stage import critical_effective_f
 from causeway.effects.instruments.reduced_form import ReducedForm, reduced_form
+from causeway.effects.partialling_out import Covariates
 
 NO_X = np.zeros((400, 0))
 
@@ -23,13 +24,14 @@ def _world(seed: int, strength: float, q: int, n: int = 400) -> tuple[np.ndarray
 
 
 def _tested(y: np.ndarray, t: np.ndarray, z: np.ndarray, effect: float) -> float:
-    """p-value of the robust F of the instruments on y - effect t, by the textbook's matrices."""
+    """p-value of the robust F of the instruments on y - effect t, HC3, by the textbook's matrices."""
     n, q = z.shape
     exog = np.column_stack([np.ones(n), z])
     inverse = np.linalg.inv(exog.T @ exog)
     beta = inverse @ exog.T @ (y - effect * t)
-    scores = exog * (y - effect * t - exog @ beta)[:, None]
-    covariance = (inverse @ scores.T @ scores @ inverse * n / (n - q - 1))[1:, 1:]
+    leverage = np.einsum("ij,jk,ik->i", exog, inverse, exog)
+    scores = exog * ((y - effect * t - exog @ beta) / (1 - leverage))[:, None]
+    covariance = (inverse @ scores.T @ scores @ inverse)[1:, 1:]
     return float(stats.f.sf(beta[1:] @ np.linalg.solve(covariance, beta[1:]) / q, q, n - q - 1))
 
 
@@ -83,7 +85,7 @@ def test_ratio_set_is_what_the_inequality_says(numerator: float, denominator: fl
 def test_effective_f_wants_23_of_one_instrument_and_37_for_half_the_bias() -> None:
     """Montiel Olea & Pflueger 2013, table 1, one effective degree of freedom: 37.42, 23.11, 15.06, 12.05."""
     y, t, z = _world(0, 0.5, 1)
-    found = reduced_form(y, t, z / np.linalg.norm(z), units=400, regressors=2, clusters=None)
+    found = reduced_form(y, t, z / np.linalg.norm(z), Covariates.from_arrays(NO_X), None)
     values = [critical_effective_f(found, bias=bias) for bias in (0.05, 0.1, 0.2, 0.3)]
     assert values == pytest.approx([37.42, 23.11, 15.06, 12.05], abs=0.01)
 
@@ -93,7 +95,7 @@ def test_critical_value_is_the_supremum_over_effects_and_directions() -> None:
     generator = np.random.default_rng(1)
     root = generator.normal(size=(6, 12))
     covariance = root @ root.T
-    found = ReducedForm(np.ones(3), np.ones(3), covariance, 1.0, 100)
+    found = ReducedForm(np.ones(3), np.ones(3), covariance, covariance, 1.0, 100)
     w1, w12, w2 = found.covariances()
     worst = 0.0
     for effect in np.tan(np.linspace(-1.57, 1.57, 400)):
@@ -111,19 +113,19 @@ def test_critical_value_is_the_supremum_over_effects_and_directions() -> None:
 
 @pytest.mark.parametrize("q", [1, 3])
 def test_robust_set_covers_where_the_usual_interval_fails(q: int) -> None:
-    """300 studies each of instruments that are strong, weak, and useless, with a strong hidden cause."""
+    """250 studies each of instruments that are strong, weak, and useless, with a strong hidden cause."""
     covered = {}
     for strength in (1.0, 0.06, 0.0):
         usual = robust = 0
-        for seed in range(300):
+        for seed in range(250):
             found = two_stage_least_squares(*_world(1_000 + seed, strength / math.sqrt(q), q), NO_X)
             assert found.robust_set and found.inference and found.inference.ci_low and found.inference.ci_high
             usual += found.inference.ci_low <= 1.0 <= found.inference.ci_high
             robust += found.robust_set.contains(1.0)
-        covered[strength] = (usual / 300, robust / 300)
+        covered[strength] = (usual / 250, robust / 250)
     print(q, covered)
-    assert all(abs(robust - 0.95) <= 0.038 for _, robust in covered.values())
-    assert abs(covered[1.0][0] - 0.95) <= 0.038
+    assert all(abs(robust - 0.95) <= 0.042 for _, robust in covered.values())
+    assert abs(covered[1.0][0] - 0.95) <= 0.042
     assert covered[0.0][0] < 0.85
 
 
