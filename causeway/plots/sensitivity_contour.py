@@ -56,7 +56,8 @@ def sensitivity_contour_plot(
     if robustness_value is not None:
         parts.append(f"robustness value {robustness_value:.1%}")
     if len(benchmarks) > len(drawn):
-        parts.append(f"{len(benchmarks) - len(drawn)} benchmarks not shown")
+        missing = len(benchmarks) - len(drawn)
+        parts.append(f"{missing} benchmark{'s' if missing > 1 else ''} not shown")
     add_titles(axes, title, "; ".join(parts))
     if resolution > 0:
         lines = axes.contour(x, y, effects, levels=LEVELS, colors=GREY, linewidths=1, linestyles="solid")
