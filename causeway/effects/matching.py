@@ -88,10 +88,10 @@ def match(
 
     The order of rows changes nothing, to the last bit.
 
-    Statuses: no_units (an empty group), too_few_units (a group smaller than variance_neighbours + 1), not_estimable
-    (nobody has a match within the caliper), zero_variance.
+    Statuses: no_units (a group that is empty or weighs nothing), too_few_units (a group smaller than
+    variance_neighbours + 1), not_estimable (nobody has a match within the caliper), zero_variance.
     Raises ValueError for an unknown target or metric, a metric without its propensity, n_matches below one, a caliper
-    that is not positive, and weights that are negative or all zero in a group.
+    that is not positive, and negative weights.
     """
     _check(
         target,
@@ -109,14 +109,11 @@ def match(
     if min(arms) <= variance_neighbours:
         status: Status = "no_units" if min(arms) == 0 else "too_few_units"
         return Matching(target, status, None, np.zeros(n), 0, 0)
-    covariates = x
-    if propensity is not None and metric != "mahalanobis":
-        inside = np.clip(propensity, CERTAIN, 1 - CERTAIN)
-        covariates = np.column_stack([x, np.log(inside / (1 - inside))])
+    covariates = covariates_of(x, propensity, metric)
     order = canonical_order((*covariates.T, treated, outcome, weight))
     order = order[weight[order] > 0]
     units = _Units(treated[order], outcome[order], covariates[order], weight[order] / weight[order].mean())
-    places = _places(units.x, metric)
+    places = places_of(units.x, metric)
     matched = _match(units, places, target, n_matches=n_matches, caliper=caliper, workers=workers)
     counts = np.zeros(n)
     dropped = [int(np.sum(matched.dropped & (units.treated == arm))) for arm in (True, False)]
@@ -231,11 +228,20 @@ class _Line:
         return self.intercept + x @ self.slopes
 
 
-def _places(x: Array, metric: Metric) -> Array:
+def covariates_of(x: Array, propensity: Array | None, metric: Metric) -> Array:
+    """x, with the propensity's logit as its last column where the metric uses it."""
+    if propensity is None or metric == "mahalanobis":
+        return x
+    inside = np.clip(propensity, CERTAIN, 1 - CERTAIN)
+    return np.column_stack([x, np.log(inside / (1 - inside))])
+
+
+def places_of(covariates: Array, metric: Metric) -> Array:
+    """Coordinates (n, k) whose Euclidean distance is the metric's."""
     if metric == "mahalanobis":
-        return whitened(x)
-    logit = whitened(x[:, -1:])
-    return logit if metric == "propensity" else np.column_stack([whitened(x[:, :-1]), logit])
+        return whitened(covariates)
+    logit = whitened(covariates[:, -1:])
+    return logit if metric == "propensity" else np.column_stack([whitened(covariates[:, :-1]), logit])
 
 
 def _match(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from causeway.effects.sensitivity.bias_bounds import Benchmark
 from causeway.effects.sensitivity.contour import Contour
@@ -56,19 +57,17 @@ def sensitivity_contour_plot(
     if robustness_value is not None:
         parts.append(f"robustness value {robustness_value:.1%}")
     if len(benchmarks) > len(drawn):
-        parts.append(f"{len(benchmarks) - len(drawn)} benchmarks not shown")
+        missing = len(benchmarks) - len(drawn)
+        parts.append(f"{missing} benchmark{'s' if missing > 1 else ''} not shown")
     add_titles(axes, title, "; ".join(parts))
     if resolution > 0:
-        lines = axes.contour(x, y, effects, levels=LEVELS, colors=GREY, linewidths=1, linestyles="solid")
-        axes.clabel(
-            lines, fontsize=9, fmt=lambda value: with_decimals(value, max(resolution, 1e-12)), colors=INK
-        )  # fmt: skip
-        beyond = effects <= contour.null if contour.effect > contour.null else effects >= contour.null
-        if beyond.any() and not beyond.all():
-            axes.contourf(x, y, beyond.astype(np.float64), levels=[0.5, 1.5], colors=[FAINT], alpha=0.7, zorder=0)
-    crossing = [(d, c) for d, c in zip(x, contour.crossing, strict=True) if c is not None and c <= y.max()]
-    if crossing:
-        axes.plot(*zip(*crossing, strict=True), color=VERMILION, linewidth=2.2, zorder=3, label="no effect is left")
+        levels = [level for level in _levels(effects) if level != contour.null]
+        lines = axes.contour(x, y, effects, levels=levels, colors=GREY, linewidths=1, linestyles="solid")
+        axes.clabel(lines, fontsize=9, fmt=lambda value: with_decimals(value, resolution), colors=INK)
+    treatment, outcome = _crossing(contour)
+    if len(treatment):
+        axes.fill_between(treatment, outcome, y.max(), color=FAINT, alpha=0.7, linewidth=0, zorder=0)
+        axes.plot(treatment, outcome, color=VERMILION, linewidth=2.2, zorder=3, label="no effect is left")
     if robustness_value is not None and robustness_value <= min(x.max(), y.max()):
         axes.plot(
             robustness_value, robustness_value, "o", color=VERMILION, markerfacecolor="white", markersize=8, zorder=4,
@@ -90,3 +89,27 @@ def sensitivity_contour_plot(
     if axes.get_legend_handles_labels()[0]:
         figure.legend(loc="outside lower left", ncols=3, frameon=False, fontsize=10)
     return to_png(figure)
+
+
+def _levels(effects: npt.NDArray[np.float64]) -> list[float]:
+    from matplotlib.ticker import MaxNLocator
+
+    return [float(level) for level in MaxNLocator(LEVELS).tick_values(effects.min(), effects.max())]
+
+
+def _crossing(contour: Contour) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The line of no effect within the picture: the product of the outcome's strength and the treatment's odds is the
+    same all along it.
+    """
+    known = [(d, c) for d, c in zip(contour.treatment_strengths, contour.crossing, strict=True) if c is not None]
+    if not known:
+        return np.empty(0), np.empty(0)
+    strength, crossing = known[-1]
+    product = crossing * strength / (1 - strength)
+    highest = max(contour.outcome_strengths)
+    first = max(product / (highest + product), min(contour.treatment_strengths))
+    last = max(contour.treatment_strengths)
+    if first >= last:
+        return np.empty(0), np.empty(0)
+    treatment = np.linspace(first, last, 200)
+    return treatment, product * (1 - treatment) / treatment
