@@ -1,124 +1,168 @@
-from dataclasses import asdict
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import polars as pl
+from causeway.report.study_charts import study_pictures
 
 from assets import declared, partitions
 from assets.columns import json_text
-from assets.pictures import picture
+from assets.pictures import drawing
 from assets.publication import publish
-from assets.study_frames import study_frame
-from causeway.plots.love import love_plot
-from causeway.plots.placebo import placebo_plot
+from assets.study_frames import study_frame, unit_column
+from causeway.declarations.study import StudyDeclaration
 from resources.postgres import PostgresResource
 
+if TYPE_CHECKING:
+    from causeway.effects.studies.study import Studied
+
 KEY = dg.AssetKey(["estimates", "study_effects"])
+UNITS = dg.AssetKey(["estimates", "unit_effects"])
 SEED = 20_240_103
-_NUMBERS = ("effect", "std_error", "ci_low", "ci_high", "p_value")
+RULES = (
+    "identification", "data", "overlap", "balance", "negative_controls", "refutations", "instability",
+    "weak_instrument", "clusters_ignored", "post_treatment", "extrapolation", "left_out",
+)  # fmt: skip
+_DOCUMENTS = (
+    "reasons", "estimand", "estimates", "headline", "left_out", "rules", "refutations", "diagnostics", "sensitivity",
+    "heterogeneity",
+)  # fmt: skip
+_UNIT_SCHEMA = {
+    "unit_id": pl.String,
+    "effect": pl.Float64,
+    "ci_low": pl.Float64,
+    "ci_high": pl.Float64,
+    "score": pl.Float64,
+    "propensity": pl.Float64,
+    "treated": pl.Boolean,
+    "outcome": pl.Float64,
+    "extrapolated": pl.Boolean,
+    "treat": pl.Boolean,
+}
 
 
-@dg.asset(
-    key=KEY,
-    deps=[["features", "study_fields"], ["features", "study_units"], ["registry", "studies"]],
-    partitions_def=partitions.studies,
-    check_specs=[
-        dg.AssetCheckSpec("identified", asset=KEY, partitions_def=partitions.studies),
-        dg.AssetCheckSpec("refuted", asset=KEY, partitions_def=partitions.studies),
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec(
+            KEY,
+            deps=[["features", "study_fields"], ["features", "study_units"], ["registry", "studies"]],
+            group_name="estimates",
+            kinds={"python", "dowhy"},
+            owners=["team:data-science"],
+            tags={"causeway/partitions": "studies"},
+            code_version="2",
+            description=(
+                "The answer of a study: identified, estimated in several ways, put to the test and judged by its rules."
+                " One row per tenant, study, outcome and segment."
+            ),
+        ),
+        dg.AssetSpec(
+            UNITS,
+            deps=[["features", "study_fields"], ["features", "study_units"], ["registry", "studies"]],
+            group_name="estimates",
+            kinds={"python", "xgboost"},
+            owners=["team:data-science"],
+            tags={"causeway/partitions": "studies"},
+            code_version="1",
+            description=(
+                "The effect on each unit of a study that asks for it, with the unit's doubly robust score."
+                " One row per tenant, study and unit."
+            ),
+        ),
     ],
-    group_name="estimates",
-    kinds={"python", "dowhy"},
-    owners=["team:data-science"],
-    tags={"causeway/partitions": "studies"},
-    code_version="1",
-    description=(
-        "The effect asked for by an observational study: identified and estimated by DoWhy, put to a placebo test,"
-        " with a verdict. One row per tenant, study and method."
-    ),
+    partitions_def=partitions.studies,
+    check_specs=[dg.AssetCheckSpec(rule, asset=KEY, partitions_def=partitions.studies) for rule in RULES],
 )
-def study_effects(context: dg.AssetExecutionContext, postgres: PostgresResource) -> dg.MaterializeResult:
-    # DoWhy takes seconds to import: here, and not where definitions are loaded.
-    from causeway.effects.observational import estimate_study
+def study_effects(context: dg.AssetExecutionContext, postgres: PostgresResource) -> Iterator[dg.MaterializeResult]:
+    # What estimates takes seconds to import: here, and not where definitions are loaded.
+    from causeway.effects.problem import Computing
+    from causeway.effects.studies.many import answer_all, questions_of
 
     study = declared.study(postgres, context.partition_key)
-    values = study.treatment.values
-    if values is None:
-        raise ValueError(f"study {study.key}: a treatment on a scale is not estimated yet; declare treatment.values")
-    found = estimate_study(
-        study_frame(postgres, context.partition_key, study),
-        treatment=study.treatment.column,
-        control_value=values.control,
-        treated_value=values.treated,
-        outcome=study.outcome.column,
-        confounders=study.confounders,
-        target=study.target,
-        graph=study.graph,
-        seed=SEED,
-    )
-    diagnostics = {
-        "identified": found.identified,
-        "adjustment_set": list(found.adjustment_set),
-        "balance": [asdict(each) for each in found.balance],
-        "overlap": asdict(found.overlap) if found.overlap else None,
-    }
-    frame = pl.DataFrame(
-        [
-            {
-                "method": each.method,
-                "target": study.target,
-                "estimand": each.estimand,
-                "status": each.status,
-                **{name: getattr(each, name) for name in _NUMBERS},
-                "n": each.n,
-                "n_left_out": each.n_left_out,
-                "verdict": found.verdict,
-                "reasons": json_text(list(found.reasons)),
-                "refutations": json_text([asdict(r) for r in found.refutations if r.method == each.method]),
-                "diagnostics": json_text(diagnostics),
-                "settings": json_text(each.settings),
-            }
-            for each in found.estimates
-        ],
-        schema_overrides=dict.fromkeys(_NUMBERS, pl.Float64),
-    )
-    problems = [refutation for refutation in found.refutations if refutation.problem_found]
-    pictures = {}
-    if found.balance:
-        pictures["balance"] = picture(
-            love_plot(
-                {each.covariate: each.smd for each in found.balance}, title=f"Balance of {study.key} before adjustment"
-            )
-        )
-    for refutation in found.refutations:
-        estimate = next(each for each in found.estimates if each.method == refutation.method)
-        pictures[refutation.name] = picture(
-            placebo_plot(
-                effect=estimate.effect,
-                ci_low=estimate.ci_low,
-                ci_high=estimate.ci_high,
-                new_effect=refutation.new_effect,
-                p_value=refutation.p_value,
-                problem_found=refutation.problem_found,
-                title=f"{study.key}: {refutation.name}",
-                unit=study.outcome.column,
-            )
-        )
-    return publish(
+    frame = study_frame(postgres, context.partition_key, study)
+    questions = questions_of(frame, study)
+    context.log.info("%s: %s units, %s questions", study.key, f"{frame.height:,}", len(questions))
+    found = answer_all(questions, seed=SEED, computing=Computing(n_jobs=os.cpu_count() or 1))
+    documents = [each.answer.as_document() for each in found]
+    first = documents[0]
+    yield publish(
         context,
         postgres,
-        frame,
+        pl.DataFrame([_row(document) for document in documents]),
+        key=KEY,
         unit="study",
         seed=SEED,
-        metadata={"verdict": found.verdict, "reasons": "; ".join(found.reasons) or "none", **pictures},
-        check_results=[
-            dg.AssetCheckResult(
-                asset_key=KEY, check_name="identified", passed=found.identified, severity=dg.AssetCheckSeverity.WARN
-            ),
+        metadata={
+            "verdict": first["verdict"],
+            "reasons": "; ".join(first["reasons"]) or "none",
+            "questions": len(documents),
+            **{name: drawing(drawn) for name, drawn in study_pictures(first, treatment=study.treatment.column).items()},
+        },
+        check_results=_checks(first),
+    )
+    yield publish(
+        context,
+        postgres,
+        _units(found[0], frame.get_column(unit_column(study)), study),
+        key=UNITS,
+        unit="study",
+        seed=SEED,
+    )
+
+
+def _row(document: dict[str, Any]) -> dict[str, Any]:
+    numbers = {name: document[name] for name in ("outcome", "verdict", "n", "n_left_out")}
+    texts = {name: None if document[name] is None else json_text(document[name]) for name in _DOCUMENTS}
+    return {**numbers, "segment": document["segment"] or "", **texts}
+
+
+def _checks(document: dict[str, Any]) -> list[dg.AssetCheckResult]:
+    """One result a rule: an error where it withholds the number, a warning where it doubts it."""
+    results = []
+    for rule in RULES:
+        seen = [each for each in document["rules"] if each["rule"] == rule]
+        severities = {each["severity"] for each in seen}
+        blocking = "withhold" in severities
+        results.append(
             dg.AssetCheckResult(
                 asset_key=KEY,
-                check_name="refuted",
-                passed=not problems,
-                severity=dg.AssetCheckSeverity.WARN,
-                description="; ".join(problem.detail for problem in problems),
-            ),
-        ],
-    )
+                check_name=rule,
+                passed=not severities - {"fine"},
+                severity=dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN,
+                description="; ".join(each["detail"] for each in seen) or "There is nothing to judge by this rule.",
+                metadata={
+                    f"{rule}_{position}": each["observed"]
+                    for position, each in enumerate(seen)
+                    if each["observed"] is not None
+                },
+            )
+        )
+    return results
+
+
+def _units(found: "Studied", ids: pl.Series, study: StudyDeclaration) -> pl.DataFrame:
+    """Effects of units where the study asks for them and its verdict gives them; no rows otherwise."""
+    import numpy as np
+
+    from causeway.effects.estimators.aipw import doubly_robust_scores
+
+    arms, different, units = found.arms, found.heterogeneity, found.units
+    if found.answer.verdict == "withheld" or arms is None or different is None or units is None:
+        return pl.DataFrame(schema=_UNIT_SCHEMA)
+    problem = arms.problem
+    scores = [doubly_robust_scores(problem.outcome, problem.treated, each) for each in arms.nuisances]
+    columns = different.unit_columns()
+    if study.policy is None:
+        columns["treat"] = [None] * problem.n
+    return pl.DataFrame(
+        {
+            "unit_id": ids.gather(units.positions),
+            **columns,
+            "score": np.mean(scores, axis=0),
+            "propensity": np.mean([each.propensity for each in arms.nuisances], axis=0),
+            "treated": problem.treated,
+            "outcome": problem.outcome,
+        },
+        schema_overrides=_UNIT_SCHEMA,
+    ).select(_UNIT_SCHEMA.keys())

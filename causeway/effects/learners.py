@@ -124,7 +124,8 @@ class BoostedTrees:
 
         def predict(at: Array) -> Array:
             columns = [
-                trees.inplace_predict(at, iteration_range=(0, rounds), validate_features=False) for rounds in self.rounds
+                trees.inplace_predict(at, iteration_range=(0, rounds), validate_features=False)
+                for rounds in self.rounds
             ]
             return np.column_stack(columns).astype(np.float64)
 

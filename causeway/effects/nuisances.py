@@ -100,8 +100,7 @@ def fit_nuisances(
     ]
     if known_propensity is None:
         targets.append(Target("propensity", "probability", treated.astype(np.float64)))
-    n_folds = n_folds or usual_folds(len(treated))
-    all_folds = [deal_folds(treated, _possible_folds(n_folds, treated, clusters), seed, clusters=clusters) for seed in seeds]
+    all_folds = folds_of(treated, seeds, n_folds or usual_folds(len(treated)), clusters)
     predicted, told = cross_fit(
         targets, x, all_folds, seeds, weights=weights, given=given, n_jobs=n_jobs, backend=backend
     )
@@ -136,14 +135,26 @@ def cross_fit(
     weighed = [target for target in targets if target.name not in stacks]
     usual = {target.name: learners_for(len(x), target.kind) for target in weighed}
     first = _out_of_fold(
-        [(target, usual[target.name]) for target in weighed] + [(t, stacks[t.name].learners) for t in targets if t.name in stacks],
-        x, all_folds[:1], seeds[:1], weights, n_jobs, backend,
+        [(target, usual[target.name]) for target in weighed]
+        + [(t, stacks[t.name].learners) for t in targets if t.name in stacks],
+        x,
+        all_folds[:1],
+        seeds[:1],
+        weights,
+        n_jobs,
+        backend,
     )[0]
     for target in weighed:
         stacks[target.name], first[target.name] = _weigh(target, usual[target.name], first[target.name], weights)
     predicted = [{target.name: first[target.name] @ stacks[target.name].weights for target in targets}]
     rest = _out_of_fold(
-        [(target, stacks[target.name].learners) for target in targets], x, all_folds[1:], seeds[1:], weights, n_jobs, backend
+        [(target, stacks[target.name].learners) for target in targets],
+        x,
+        all_folds[1:],
+        seeds[1:],
+        weights,
+        n_jobs,
+        backend,
     )
     predicted += [{name: columns @ stacks[name].weights for name, columns in split.items()} for split in rest]
     return predicted, {name: stack.told for name, stack in stacks.items()}
@@ -152,6 +163,12 @@ def cross_fit(
 def usual_folds(n: int) -> int:
     """Five, while a fit is cheap and units are few; fewer where a half already tells nearly everything."""
     return 5 if n < 50_000 else 3 if n < 300_000 else 2
+
+
+def folds_of(treated: Flags, seeds: Sequence[int], n_folds: int, clusters: Labels | None) -> list[Labels]:
+    """A split for each seed, with as many folds as there can be up to `n_folds`."""
+    possible = _possible_folds(n_folds, treated, clusters)
+    return [deal_folds(treated, possible, seed, clusters=clusters) for seed in seeds]
 
 
 def _possible_folds(wanted: int, treated: Flags, clusters: Labels | None) -> int:
@@ -206,17 +223,13 @@ def _out_of_fold(
     return results
 
 
-def _fit_fold(
-    target: Target, learner: Learner, x: Array, held_out: Flags, weights: Array | None, seed: int
-) -> Array:
+def _fit_fold(target: Target, learner: Learner, x: Array, held_out: Flags, weights: Array | None, seed: int) -> Array:
     rows = ~held_out if target.among is None else ~held_out & target.among
     fitted = learner.fit(x[rows], target.y[rows], None if weights is None else weights[rows], target.kind, seed)
     return fitted(x[held_out])
 
 
-def _weigh(
-    target: Target, learners: Sequence[Learner], columns: Array, weights: Array | None
-) -> tuple[Stack, Array]:
+def _weigh(target: Target, learners: Sequence[Learner], columns: Array, weights: Array | None) -> tuple[Stack, Array]:
     """Weights of the variants, none below zero and one together, by least squares out of fold; of those below 5 % none.
 
     Gives back the columns that are kept.
@@ -251,6 +264,7 @@ def _weigh(
         "losses": dict(zip(names, (float(loss) for loss in losses), strict=True)),
         "learners": {names[column]: float(found[column]) for column in kept_columns},
         "r_squared": float(1 - np.average((y - predictions @ found) ** 2, weights=root**2) / losses[0])
-        if losses[0] > 0 else None,
+        if losses[0] > 0
+        else None,
     }
     return Stack(tuple(kept_learners), found[kept_columns], told), columns[:, kept_columns]

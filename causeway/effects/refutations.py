@@ -31,7 +31,13 @@ class Refutation:
 
     def without_numbers(self) -> Refutation:
         """For an estimate that is withheld: whether a problem was found, and nothing that gives the effect away."""
-        found = "not carried out" if self.problem_found is None else "problem found" if self.problem_found else "no problem found"
+        found = (
+            "not carried out"
+            if self.problem_found is None
+            else "problem found"
+            if self.problem_found
+            else "no problem found"
+        )
         return Refutation(self.name, self.method, None, None, self.problem_found, found)
 
 

@@ -71,7 +71,9 @@ def blocked_difference(
         own, own_total = counts[index, treated.astype(int)], totals[index, treated.astype(int)]
         residual = outcome - means[index, treated.astype(int)]
         sign = np.where(treated, 1.0, -1.0)
-        contributions[rows] = (sign * share[index] * w * residual / own_total * np.sqrt(own / np.maximum(1, own - 1)))[rows]
+        contributions[rows] = (sign * share[index] * w * residual / own_total * np.sqrt(own / np.maximum(1, own - 1)))[
+            rows
+        ]
     elif n_blocks >= 2:
         of_block = share * (differences - effect) * math.sqrt(n_blocks / (n_blocks - 1))
         # A block is one observation: its whole contribution is carried by its first unit.

@@ -8,7 +8,12 @@ from causeway.effects.influence import Array, Linearised
 
 
 def partially_linear(
-    outcome: Array, treatment: Array, expected_outcome: Array, expected_treatment: Array, *, weights: Array | None = None
+    outcome: Array,
+    treatment: Array,
+    expected_outcome: Array,
+    expected_treatment: Array,
+    *,
+    weights: Array | None = None,
 ) -> Linearised:
     """Coefficient of Y - E[Y | x] on T - E[T | x] (Robinson 1988, Econometrica 56, 931-954; Chernozhukov et al. 2018,
     eq. 4.4), both expectations out of fold, all (n,).

@@ -32,7 +32,9 @@ def observed_strengths(
     found = []
     for name, treatment, of_y in zip(columns, of_treatment, of_outcome, strict=True):
         if treatment < 0.5 and of_y < 0.5:
-            found.append((name, linear_benchmark(treatment=treatment, outcome=of_y, times_treatment=1.0, times_outcome=1.0)))
+            found.append(
+                (name, linear_benchmark(treatment=treatment, outcome=of_y, times_treatment=1.0, times_outcome=1.0))
+            )
     found.sort(key=lambda pair: (-pair[1].confounding, pair[0]))
     return tuple(found[:most])
 

@@ -90,7 +90,9 @@ class StudyAnswer:
         return replace(
             self,
             estimates=tuple(each.withheld() for each in self.estimates),
+            judged=tuple(each.without_numbers() for each in self.judged),
             refutations=tuple(each.without_numbers() for each in self.refutations),
+            diagnostics={**self.diagnostics, "instrument": _strength_alone(self.diagnostics.get("instrument"))},
             sensitivity={},
             heterogeneity={},
         )
@@ -115,3 +117,11 @@ class StudyAnswer:
             "sensitivity": dict(self.sensitivity),
             "heterogeneity": dict(self.heterogeneity),
         }
+
+
+def _strength_alone(instrument: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What the record of the instruments says of their strength, and nothing of the effect."""
+    if instrument is None:
+        return None
+    two_stage = instrument.get("two_stage_least_squares") or {}
+    return {"two_stage_least_squares": {name: two_stage.get(name) for name in ("status", "reason", "first_stage")}}

@@ -68,7 +68,9 @@ def judge_balance(rules: StudyRules, balance: Sequence[Balance], problem: Proble
     detail = f"after adjustment {worst.covariate} differs by {abs(worst.smd):.2f} standard deviations between the arms"
     if problem.known_propensity is not None or problem.blocks is not None:
         n_treated = int(problem.treated.sum())
-        by_chance = float(stats.norm.isf(0.0001 / 2 / len(balance))) * math.sqrt(1 / n_treated + 1 / (problem.n - n_treated))
+        by_chance = float(stats.norm.isf(0.0001 / 2 / len(balance))) * math.sqrt(
+            1 / n_treated + 1 / (problem.n - n_treated)
+        )
         broken = abs(worst.smd) > max(rule.caution, by_chance) and problem.clusters is None
         return Judged("balance", "caution" if broken else "fine", abs(worst.smd), max(rule.caution, by_chance), detail)
     return Judged("balance", graded(abs(worst.smd), rule.caution, rule.withhold), abs(worst.smd), rule.caution, detail)
@@ -97,7 +99,8 @@ def judge_refutations(rules: StudyRules, refutations: Sequence[Refutation]) -> I
             told += 1
             what = "found a problem" if each.problem_found else "could not be carried out"
             severity = consequence(True, rules.refutations.then)
-            yield Judged("refutations", severity, each.p_value, None, f"{each.name} {what}: {each.detail}")
+            said = f"{each.name} {what}"
+            yield Judged("refutations", severity, each.p_value, None, f"{said}: {each.detail}", said)
     if not told:
         yield Judged("refutations", "fine", None, None, f"{len(refutations)} attempts to refute found no problem")
 
@@ -138,8 +141,10 @@ def judge_clusters(
         return Judged("clusters_ignored", "fine", None, None, "clusters are declared")
     arm = pl.Series("treated", treated)
     for name, series in columns.items():
-        levels = pl.DataFrame({"level": series, "treated": arm}).group_by("level").agg(
-            pl.len().alias("units"), pl.col("treated").n_unique().alias("arms")
+        levels = (
+            pl.DataFrame({"level": series, "treated": arm})
+            .group_by("level")
+            .agg(pl.len().alias("units"), pl.col("treated").n_unique().alias("arms"))
         )
         levels = levels.filter(pl.col("units") > 1)
         # Fewer levels are an ordinary covariate; nearly as many as units are a number.
@@ -147,8 +152,6 @@ def judge_clusters(
             continue
         share = float((levels["arms"] == 1).mean())  # type: ignore[arg-type]
         if share >= NEARLY_ALL:
-            detail = (
-                f"treatment is the same for all units of the same {name}: units are not independent; declare clusters: {name}"
-            )
+            detail = f"treatment is the same for all units of the same {name}: units are not independent; declare clusters: {name}"
             return Judged("clusters_ignored", consequence(True, rule.then), share, NEARLY_ALL, detail)
     return Judged("clusters_ignored", "fine", None, None, "treatment does not come in groups that the columns show")

@@ -20,7 +20,12 @@ FEWEST = 20
 
 
 def negative_controls(
-    problem: Problem, columns: Mapping[str, pl.Series], *, outcomes: Sequence[str], exposures: Sequence[str], method: str
+    problem: Problem,
+    columns: Mapping[str, pl.Series],
+    *,
+    outcomes: Sequence[str],
+    exposures: Sequence[str],
+    method: str,
 ) -> list[dict[str, Any]]:
     """One record a control: column, role, effect, interval, p_value and status; JSON values only.
 
@@ -58,7 +63,9 @@ def _of_exposure(problem: Problem, column: pl.Series, name: str) -> dict[str, An
     predicted = cross_fit(
         targets, x, [split], asked.seeds[:1], weights=asked.weights, n_jobs=computing.n_jobs, backend=computing.backend
     )[0][0]
-    found = partially_linear(asked.outcome, exposure, predicted["outcome"], predicted["exposure"], weights=asked.weights)
+    found = partially_linear(
+        asked.outcome, exposure, predicted["outcome"], predicted["exposure"], weights=asked.weights
+    )
     return _told(asked, found, name, "exposure")
 
 

@@ -29,7 +29,11 @@ def estimate_slopes(
     linear = linear_effect(units.outcome, units.treatment, x, weights=units.weights, clusters=units.clusters)
     words = estimand_in_words(study, outcome, "slope")
     if linear.effect is None or linear.inference is None:
-        return [MethodEstimate("linear_regression", "slope", words, linear.status, units.n, reason=linear.reason)], None, {}
+        return (
+            [MethodEstimate("linear_regression", "slope", words, linear.status, units.n, reason=linear.reason)],
+            None,
+            {},
+        )
     rows = [
         row_of(
             study, outcome, "linear_regression", "slope",

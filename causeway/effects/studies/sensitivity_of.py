@@ -54,14 +54,10 @@ def _robustness(found: TwoArms) -> dict[str, Any]:
     whole = _omitted(found, problem, nuisances)
     if whole is None:
         return {}
-    marks = observed_strengths(
-        problem.outcome, problem.treated, problem.x, problem.columns, weights=problem.weights
-    )
+    marks = observed_strengths(problem.outcome, problem.treated, problem.x, problem.columns, weights=problem.weights)
     highest = max([0.1, *(2 * max(strength.outcome, strength.treatment) for _, strength in marks)])
     grid = np.linspace(0.0, min(0.95, highest), GRID).tolist()
-    drawn = contour(
-        effect=whole.found.effect, scale=whole.scale, outcome_strengths=grid, treatment_strengths=grid
-    )
+    drawn = contour(effect=whole.found.effect, scale=whole.scale, outcome_strengths=grid, treatment_strengths=grid)
     return {
         "robustness_value": whole.robustness_value(),
         "robustness_value_ci": whole.robustness_value_interval(),

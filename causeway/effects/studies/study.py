@@ -45,27 +45,26 @@ def answer_study(
     *,
     seed: int = 0,
     computing: Computing = Computing(),
-    refute: bool = True,
+    in_full: bool = True,
 ) -> Studied:
     """Answer a declared study from a frame with one row a unit, which is not changed.
 
     What cannot be answered is an answer with verdict "withheld" and its reasons; nothing that data can be raises.
-    refute: whether to try to break the estimate.
+    in_full: whether to try to break the estimate, and to look for effects of units.
     """
     units = read_units(frame, study)
     if isinstance(units, Refusal):
         return Studied(refused(study, units))
-    return answer_units(frame, study, units, seed=seed, computing=computing, refute=refute)
+    return answer_units(study, units, seed=seed, computing=computing, in_full=in_full)
 
 
 def answer_units(
-    frame: pl.DataFrame | pd.DataFrame,
     study: StudyDeclaration,
     units: StudyUnits,
     *,
     seed: int,
     computing: Computing,
-    refute: bool = True,
+    in_full: bool = True,
     nuisances: Sequence[Nuisances] | None = None,
 ) -> Studied:
     """The same from units that were read; nuisances: of this problem, fitted together with others'."""
@@ -83,7 +82,7 @@ def answer_units(
         return Studied(base.with_instruments(), units)
     if units.treated is None:
         return Studied(base.on_a_scale(), units)
-    return base.two_arms(refute, nuisances)
+    return base.two_arms(in_full, nuisances)
 
 
 def identified(study: StudyDeclaration) -> Identification:
@@ -195,9 +194,7 @@ class _Base:
                 study, self.units, x, outcome=study.outcome.column, seed=self.seed, computing=self.computing
             )
             rows += [row for row in slopes if row.method == "linear_regression"]
-        return self.answer(
-            rows, found.headline, {"instrument": found.diagnostics}, target="LATE", judged=found.judged
-        )
+        return self.answer(rows, found.headline, {"instrument": found.diagnostics}, target="LATE", judged=found.judged)
 
     def on_a_scale(self) -> StudyAnswer:
         study = self.study
@@ -210,7 +207,7 @@ class _Base:
         headline = HEADLINE if over is not None else "linear_regression"
         return self.answer(rows, headline, {"nuisance": told}, target="slope", judged=judged)
 
-    def two_arms(self, refute: bool, nuisances: Sequence[Nuisances] | None) -> Studied:
+    def two_arms(self, in_full: bool, nuisances: Sequence[Nuisances] | None) -> Studied:
         study, units = self.study, self.units
         assert units.treated is not None
         problem = problem_of(study, units, self.identification, seed=self.seed, computing=self.computing)
@@ -226,10 +223,10 @@ class _Base:
             *self._nothing_adjusted(found),
         ]
         refutations = ()
-        if refute and chosen.status == "ok":
+        if in_full and chosen.status == "ok":
             refutations = ()
             judged += list(judging.judge_refutations(study.rules, refutations))
-        different = self._heterogeneity(found) if chosen.status == "ok" else None
+        different = self._heterogeneity(found) if in_full and chosen.status == "ok" else None
         answer = self.answer(
             found.estimates,
             found.headline,
@@ -255,7 +252,9 @@ class _Base:
     def _nothing_adjusted(self, found: TwoArms) -> list[Judged]:
         if found.problem.columns or is_designed(found.problem):
             return []
-        detail = "nothing was adjusted for: the estimate is the difference in means, an effect only of a random treatment"
+        detail = (
+            "nothing was adjusted for: the estimate is the difference in means, an effect only of a random treatment"
+        )
         return [Judged("identification", "caution", None, None, detail)]
 
     def _heterogeneity(self, found: TwoArms) -> Heterogeneity | None:
@@ -271,7 +270,9 @@ class _Base:
             found.nuisances,
             weights=problem.weights,
             clusters=problem.clusters,
-            segments={name: units.others[name].cast(pl.String).fill_null("(missing)").to_numpy() for name in study.segments},
+            segments={
+                name: units.others[name].cast(pl.String).fill_null("(missing)").to_numpy() for name in study.segments
+            },
             seed=self.seed,
             n_jobs=self.computing.n_jobs,
         )
@@ -293,20 +294,32 @@ def _judge_identification(study: StudyDeclaration, found: Identification, units:
     return Judged("identification", "fine", None, None, f"identified by {found.by}")
 
 
-def _judge_post_treatment(
-    study: StudyDeclaration, found: Identification, units: StudyUnits
-) -> list[Judged]:
+def _judge_post_treatment(study: StudyDeclaration, found: Identification, units: StudyUnits) -> list[Judged]:
     judged = []
     if found.refused:
         names = ", ".join(found.refused)
         detail = f"by the graph a consequence of the treatment, refused as a confounder: {names}"
-        judged.append(Judged("post_treatment", consequence(True, study.rules.post_treatment.by_graph), None, None, detail))
+        judged.append(
+            Judged("post_treatment", consequence(True, study.rules.post_treatment.by_graph), None, None, detail)
+        )
     covariates = units.confounders.only(found.adjustment_set)
     if units.treated is not None and covariates.columns and study.known_propensity is None:
-        for sign in post_treatment_signs(units.treated, covariates.values, covariates.columns, owners=covariates.owners):
+        for sign in post_treatment_signs(
+            units.treated, covariates.values, covariates.columns, owners=covariates.owners
+        ):
             severity = consequence(True, study.rules.post_treatment.by_look)
-            judged.append(Judged("post_treatment", severity, None, None, f"{sign.name} looks like a consequence of the treatment: {sign.detail}"))
-    return judged or [Judged("post_treatment", "fine", None, None, "no confounder looks like a consequence of the treatment")]
+            judged.append(
+                Judged(
+                    "post_treatment",
+                    severity,
+                    None,
+                    None,
+                    f"{sign.name} looks like a consequence of the treatment: {sign.detail}",
+                )
+            )
+    return judged or [
+        Judged("post_treatment", "fine", None, None, "no confounder looks like a consequence of the treatment")
+    ]
 
 
 def _left_of(treated: np.ndarray[Any, Any], x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -337,4 +350,3 @@ def _data(units: StudyUnits) -> dict[str, Any]:
         "clusters": None if units.clusters is None else len(np.unique(units.clusters)),
         "blocks": None if units.blocks is None else len(np.unique(units.blocks)),
     }
-

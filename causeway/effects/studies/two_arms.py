@@ -158,11 +158,21 @@ def _row(study: StudyDeclaration, outcome: str, method: str, found: Estimated, p
     if found.effects:
         settings |= {"splits": list(found.effects), "spread": found.spread}
     target = found.target
-    return row_of(study, outcome, method, target, n=int(rows.sum()), effect=estimate.effect, inference=inference, **settings)
+    return row_of(
+        study, outcome, method, target, n=int(rows.sum()), effect=estimate.effect, inference=inference, **settings
+    )
 
 
 def row_of(
-    study: StudyDeclaration, outcome: str, method: str, target: str, *, n: int, effect: float, inference: Any, **settings: Any
+    study: StudyDeclaration,
+    outcome: str,
+    method: str,
+    target: str,
+    *,
+    n: int,
+    effect: float,
+    inference: Any,
+    **settings: Any,
 ) -> MethodEstimate:
     """A method's row, without a number where the inference has none."""
     words = estimand_in_words(study, outcome, target)
@@ -231,10 +241,19 @@ def _matching(
         clusters=problem.clusters,
     )
     if found.found is None:
-        return [MethodEstimate("matching", problem.target, words, found.status, problem.n, reason=_why(found.status))], {}
+        return [
+            MethodEstimate("matching", problem.target, words, found.status, problem.n, reason=_why(found.status))
+        ], {}
     inference = infer(found.found, problem.treated, clusters=problem.clusters, scale=problem.scale)
     row = row_of(
-        study, outcome, "matching", problem.target, n=problem.n, effect=found.found.effect, inference=inference, **found.settings
+        study,
+        outcome,
+        "matching",
+        problem.target,
+        n=problem.n,
+        effect=found.found.effect,
+        inference=inference,
+        **found.settings,
     )
     return [row], {"weights": found.weights}
 
@@ -243,11 +262,14 @@ def _weights_of(problem: Problem, propensity: Array) -> Array:
     """What each unit counts for in its arm once the arms are made alike."""
     t, e = problem.treated, propensity
     w = np.ones(problem.n) if problem.weights is None else problem.weights
-    return w * {
-        "ATE": np.where(t, 1 / e, 1 / (1 - e)),
-        "ATT": np.where(t, 1.0, e / (1 - e)),
-        "ATC": np.where(t, (1 - e) / e, 1.0),
-    }[problem.target]
+    return (
+        w
+        * {
+            "ATE": np.where(t, 1 / e, 1 / (1 - e)),
+            "ATT": np.where(t, 1.0, e / (1 - e)),
+            "ATC": np.where(t, (1 - e) / e, 1.0),
+        }[problem.target]
+    )
 
 
 def _balances(before: Sequence[Balance], after: Sequence[Balance]) -> list[dict[str, Any]]:

@@ -137,7 +137,9 @@ def _read(frame: pl.DataFrame | pd.DataFrame, study: StudyDeclaration) -> StudyU
     treated: Flags | None = None
     demand(n > 0, "no_units", f"no row is complete: {left_out.in_words() or 'there are no rows'}")
     if study.treatment.values is None:
-        demand(treatment.dtype.is_numeric(), "not_estimable", f"{study.treatment.column} is not a number; declare values")
+        demand(
+            treatment.dtype.is_numeric(), "not_estimable", f"{study.treatment.column} is not a number; declare values"
+        )
         amount = treatment.to_numpy()[usable].astype(np.float64)
         demand(float(np.ptp(amount)) > 0, "no_units", f"{study.treatment.column} is the same for all {n} complete rows")
         demand(n >= MIN_UNITS, "too_few_units", f"only {n} rows are complete; {MIN_UNITS} are needed")
@@ -231,7 +233,9 @@ def _numbers(series: pl.Series, name: str) -> Array:
 
 
 def _matrix(columns: Sequence[pl.Series], n: int) -> Array:
-    return np.column_stack([column.to_numpy() for column in columns]).astype(np.float64) if columns else np.empty((n, 0))
+    return (
+        np.column_stack([column.to_numpy() for column in columns]).astype(np.float64) if columns else np.empty((n, 0))
+    )
 
 
 def _labels(series: pl.Series) -> Labels:

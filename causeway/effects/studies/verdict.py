@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from causeway.declarations.study_rules import Consequence
@@ -28,13 +28,21 @@ RULES = (
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One rule: what it saw, as a number where it is one, the limit, and a sentence for reading."""
+    """One rule: what it saw, as a number where it is one, the limit, and a sentence for reading.
+
+    plain: the sentence without numbers that would give the effect away, where `detail` has such.
+    """
 
     rule: str
     severity: Severity
     observed: float | None
     limit: float | None
     detail: str
+    plain: str | None = None
+
+    def without_numbers(self) -> Judged:
+        """For an answer that is withheld."""
+        return replace(self, detail=self.plain or self.detail, plain=None)
 
 
 def consequence(broken: bool, then: Consequence) -> Severity:
@@ -54,8 +62,9 @@ def graded(observed: float, caution: float, withhold: float, *, above: bool = Tr
 
 def verdict_of(judged: Sequence[Judged]) -> tuple[Literal["credible", "caution", "withheld"], tuple[str, ...]]:
     """The verdict and its reasons: those that withhold, where any does, before those that warn."""
-    blocking = [each.detail for each in judged if each.severity == "withhold"]
-    warning = [each.detail for each in judged if each.severity == "caution"]
+    blocking = [each for each in judged if each.severity == "withhold"]
     if blocking:
-        return "withheld", (*blocking, *warning)
+        other = [each for each in judged if each.severity == "caution"]
+        return "withheld", tuple(each.without_numbers().detail for each in (*blocking, *other))
+    warning = [each.detail for each in judged if each.severity == "caution"]
     return ("caution", tuple(warning)) if warning else ("credible", ())

@@ -10,12 +10,12 @@ import numpy as np
 
 from causeway.declarations.study import StudyDeclaration
 from causeway.declarations.study_rules import StudyRules
+from causeway.effects.folds import deal_folds
 from causeway.effects.influence import Array, Flags
 from causeway.effects.instruments.confidence_set import ConfidenceSet
 from causeway.effects.instruments.local_average import LocalAverageEffect, local_average_effect
 from causeway.effects.instruments.two_stage_least_squares import TwoStageLeastSquares, two_stage_least_squares
 from causeway.effects.nuisances import Nuisances, Target, cross_fit, usual_folds
-from causeway.effects.folds import deal_folds
 from causeway.effects.problem import Computing
 from causeway.effects.studies.answer import MethodEstimate
 from causeway.effects.studies.two_arms import row_of
@@ -132,10 +132,11 @@ def _judge_strength(rules: StudyRules, found: TwoStageLeastSquares, strength: fl
     severity = graded(strength, rule.caution, rule.withhold, above=False)
     words = found.first_stage.in_words if found.first_stage is not None else ""
     detail = words if severity == "fine" else f"weak instrument: F = {strength:.1f}, below {rule.caution:g}; {words}"
-    if severity != "fine" and found.robust_set is not None:
+    plain = detail
+    if severity == "caution" and found.robust_set is not None:
         detail += f"; what holds for weak instruments too: {found.robust_set.in_words}"
     observed = strength if math.isfinite(strength) else None
-    return Judged("weak_instrument", severity, observed, rule.caution, detail)
+    return Judged("weak_instrument", severity, observed, rule.caution, detail, plain)
 
 
 def _judge_exclusion(found: TwoStageLeastSquares) -> tuple[Judged, ...]:
