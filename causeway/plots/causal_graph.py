@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from causeway.effects.graph.edges import Edge, latent_between
-from causeway.effects.graph.graph import Graph
+from causeway.effects.graph.edges import Edge
 from causeway.effects.graph.identification import Identification
 from causeway.plots.canvas import (
     BLUE,
@@ -23,10 +22,15 @@ from causeway.plots.canvas import (
     to_png,
     to_svg,
 )
+from causeway.plots.causal_graph_roles import (
+    hidden_causes,
+    most_important,
+    roles_in_graph,
+    through_what_is_not_drawn,
+)
 from causeway.plots.layered_layout import Layout, layered_layout
 from causeway.plots.svg import cleaned, fitted
 
-MOST_NODES = 40
 MOST_COLUMNS = 6
 WIDTH, TALLEST = 900, 1_400
 LETTER = 6.7
@@ -79,15 +83,16 @@ def causal_graph_plot(
     nodes that are not, and the subtitle says so. Unmeasured common causes of
     two nodes that were declared by `<->` are broken lines between them.
     """
-    arrows, hidden = _hidden_causes(tuple(dict.fromkeys(edges)))
-    roles = _roles(arrows, found, hidden, treatment=treatment, outcome=outcome, also_measured=also_measured)
-    shown = _most_important(arrows, roles, treatment, outcome)
-    indirect = _through_what_is_not_drawn(arrows, shown) if len(shown) < len(roles) else []
+    arrows, hidden = hidden_causes(tuple(dict.fromkeys(edges)))
+    roles = roles_in_graph(arrows, found, hidden, treatment=treatment, outcome=outcome, also_measured=also_measured)
+    shown = most_important(arrows, roles, treatment, outcome)
+    indirect = through_what_is_not_drawn(arrows, shown) if len(shown) < len(roles) else []
     arrows = [(tail, head) for tail, head in arrows if tail in shown and head in shown]
     hidden = [pair for pair in hidden if set(pair) <= set(shown)]
     layout = layered_layout(shown, [*arrows, *indirect])
     used = [role for role in LOOKS if role in {roles[name] for name in shown}]
-    canvas = _Canvas(layout, len(used) + bool(hidden), with_hidden=bool(hidden))
+    has_arcs = bool(hidden) or any(edge not in layout.bends for edge in arrows)
+    canvas = _Canvas(layout, len(used) + bool(hidden), has_arcs=has_arcs)
     figure, axes = new_figure(WIDTH, canvas.height + 90)
     add_titles(axes, cleaned(title), _subtitle(found, len(shown), len(roles)))
     axes.set_axis_off()
@@ -115,101 +120,10 @@ def _subtitle(found: Identification, n_shown: int, n_nodes: int) -> str:
     return f"{words}; of {n_nodes:,} nodes {n_shown} are drawn, dotted arrows lead through others"
 
 
-def _hidden_causes(edges: Sequence[Edge]) -> tuple[list[Edge], list[tuple[str, str]]]:
-    """The arrows without those from unmeasured common causes of two nodes, and these pairs."""
-    children: dict[str, list[str]] = {}
-    for tail, head in edges:
-        children.setdefault(tail, []).append(head)
-    pairs = {
-        tail: (heads[0], heads[1])
-        for tail, heads in children.items()
-        if len(heads) == 2 and tail == latent_between(*heads)
-    }
-    return [(tail, head) for tail, head in edges if tail not in pairs], list(pairs.values())
-
-
-def _roles(
-    arrows: Sequence[Edge],
-    found: Identification,
-    hidden: Sequence[Edge],
-    *,
-    treatment: str,
-    outcome: str,
-    also_measured: Sequence[str],
-) -> dict[str, str]:
-    names = dict.fromkeys(name for edge in (*arrows, *hidden) for name in edge)
-    in_use = [each.name for each in found.instruments if each.declared] or [each.name for each in found.instruments]
-    roles = dict.fromkeys(names, "unmeasured")
-    for role, members in (
-        ("missing", found.missing),
-        ("measured", (*also_measured, *found.not_instruments)),
-        ("set_aside", found.set_aside),
-        ("refused", found.refused),
-        ("instrument", in_use if found.by == "instrument" else [e.name for e in found.instruments if e.declared]),
-        ("mediator", found.mediators if found.by == "front_door" else ()),
-        ("adjusted", found.adjustment_set),
-        ("treatment", (treatment,)),
-        ("outcome", (outcome,)),
-    ):
-        for name in members:
-            if name in roles:
-                roles[name] = role
-    return roles
-
-
-def _most_important(arrows: Sequence[Edge], roles: dict[str, str], treatment: str, outcome: str) -> list[str]:
-    """At most forty names, in the order of the graph: a causal path, what answers the question, then the nearest."""
-    if len(roles) <= MOST_NODES:
-        return list(roles)
-    graph = Graph.from_edges(arrows)
-    known = treatment in graph and outcome in graph
-    path = set((graph.directed_path(treatment, outcome) if known else None) or ())
-    distance, row = dict.fromkeys((treatment, outcome), 0), [treatment, outcome]
-    while row:
-        following = []
-        for name in row:
-            for other in (*graph.parents.get(name, ()), *graph.children.get(name, ())):
-                if other not in distance:
-                    distance[other] = distance[name] + 1
-                    following.append(other)
-        row = following
-
-    def rank(name: str) -> tuple[int, int, int]:
-        role = roles[name]
-        first = 0 if role in ("treatment", "outcome") else 1 if role in ("instrument", "mediator", "missing") else 3
-        unmeasured = role == "unmeasured"
-        return min(first, 2 if name in path else 3), distance.get(name, len(roles)), unmeasured
-
-    kept = set(sorted(roles, key=rank)[:MOST_NODES])
-    return [name for name in roles if name in kept]
-
-
-def _through_what_is_not_drawn(arrows: Sequence[Edge], shown: Sequence[str]) -> list[Edge]:
-    """Pairs of which one leads to the other only through nodes that are not drawn, without those that go without
-    saying because the drawn arrows lead there as well.
-    """
-    graph, drawn = Graph.from_edges(arrows), set(shown)
-    links = [(tail, head) for tail, head in arrows if tail in drawn and head in drawn]
-    indirect: list[Edge] = []
-    for name in shown:
-        seen, waiting = {name}, [name]
-        reached: list[str] = []
-        while waiting:
-            for child in graph.children.get(waiting.pop(), ()):
-                if child in seen:
-                    continue
-                seen.add(child)
-                (reached if child in drawn else waiting).append(child)
-        for head in reached:
-            if head not in Graph.from_edges([*links, *indirect, (name, name)]).descendants((name,)):
-                indirect.append((name, head))
-    return indirect
-
-
 class _Canvas:
     """Where things are, in pixels from the upper left corner; layers go to the right or, when there are many, down."""
 
-    def __init__(self, layout: Layout, n_in_legend: int, *, with_hidden: bool) -> None:
+    def __init__(self, layout: Layout, n_in_legend: int, *, has_arcs: bool) -> None:
         self.layout = layout
         self.across = layout.n_layers <= MOST_COLUMNS
         self.legend_rows = -(-n_in_legend // 4)
@@ -221,11 +135,11 @@ class _Canvas:
             length = (layout.breadth + 1) * self.step
         else:
             self.pitch = max(34.0, min(72.0, TALLEST / n))
-            self.step = min(150.0, (WIDTH - 20 - (HIGHEST_ARC if with_hidden else 0.0)) / (layout.breadth + 1))
+            self.step = min(150.0, (WIDTH - 20 - (HIGHEST_ARC if has_arcs else 0.0)) / (layout.breadth + 1))
             self.box = (self.step - 12, min(30.0, self.pitch - 14))
             length = n * self.pitch
-        # Broken lines between nodes swing out above them, or to their left.
-        self.margin = HIGHEST_ARC if with_hidden else 0.0
+        # Arcs between nodes swing out above them, or to their left.
+        self.margin = HIGHEST_ARC if has_arcs else 0.0
         self.graph_height = max(90.0, length + 10) + (self.margin if self.across else 0.0)
         self.height = round(self.graph_height + 20 + 34 * self.legend_rows)
 
@@ -248,13 +162,8 @@ class _Canvas:
         half = (width / 2, 0.0) if self.across else (0.0, height / 2)
         start, end = self.spot(tail), self.spot(head)
         if (tail, head) not in self.layout.bends:
-            # It closes a cycle: an arc, from the side of one box to the side of the other.
-            axes.add_patch(
-                FancyArrowPatch(
-                    start, end, arrowstyle="-|>", mutation_scale=12, color=VERMILION, linewidth=1.6,
-                    connectionstyle="arc3,rad=0.5", shrinkA=height, shrinkB=height, zorder=1,
-                )
-            )  # fmt: skip
+            # It closes a cycle.
+            self._arc(axes, tail, head, arrowstyle="-|>", linestyle="-")
             return
         # Straight past the boxes of a layer, bent between two of them.
         vertices, codes = [(start[0] + half[0], start[1] + half[1])], [Path.MOVETO]
@@ -278,19 +187,26 @@ class _Canvas:
         )  # fmt: skip
 
     def hidden_cause(self, axes: Any, one: str, other: str) -> None:
+        self._arc(axes, one, other, arrowstyle="<|-|>", linestyle="--")
+
+    def _arc(self, axes: Any, tail: str, head: str, **style: Any) -> None:
+        """From one box to another, above all boxes or to the left of them."""
         from matplotlib.patches import FancyArrowPatch
 
+        (x1, y1), (x2, y2) = self.spot(tail), self.spot(head)
         width, height = self.box
-        aside = (0.0, -height / 2) if self.across else (-width / 2, 0.0)
-        start, end = sorted((self.spot(one), self.spot(other)), key=lambda spot: spot if self.across else spot[::-1])
+        apart = (width / 4 if self.across else height / 4) if tail == head else 0.0
+        if self.across:
+            start, end, side = (x1 - apart, y1 - height / 2), (x2 + apart, y2 - height / 2), -1 if x1 <= x2 else 1
+        else:
+            start, end, side = (x1 - width / 2, y1 - apart), (x2 - width / 2, y2 + apart), 1 if y1 <= y2 else -1
         distance = math.hypot(end[0] - start[0], end[1] - start[1])
         # An arc of this bend is half of it times the distance high.
-        bend = min(0.5, 2 * HIGHEST_ARC / max(distance, 1.0)) * (-1 if self.across else 1)
+        bend = side * min(0.5, 2 * HIGHEST_ARC / max(distance, 1.0))
         axes.add_patch(
             FancyArrowPatch(
-                (start[0] + aside[0], start[1] + aside[1]), (end[0] + aside[0], end[1] + aside[1]), linestyle="--",
-                arrowstyle="<|-|>", mutation_scale=11, color=VERMILION, linewidth=1.6, shrinkA=2, shrinkB=2, zorder=1,
-                connectionstyle=f"arc3,rad={bend:.3f}",
+                start, end, connectionstyle=f"arc3,rad={bend:.3f}", mutation_scale=11, color=VERMILION, linewidth=1.6,
+                shrinkA=1, shrinkB=1, zorder=1, **style,
             )
         )  # fmt: skip
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from causeway.effects.graph.dot import read_dot
 from causeway.effects.graph.edges import Edge, implied_graph
 from causeway.effects.graph.identification import identify
-from causeway.plots.causal_graph import LOOKS, MOST_NODES, causal_graph_plot
+from causeway.plots.causal_graph import LOOKS, causal_graph_plot
+from causeway.plots.causal_graph_roles import MOST_NODES, through_what_is_not_drawn
 from causeway.plots.layered_layout import layered_layout
 
 EVERYTHING = read_dot(
@@ -113,6 +114,11 @@ def test_of_a_large_graph_the_question_is_drawn_and_the_rest_counted() -> None:
     assert {"v300", "v499"} <= set(written)
     assert sum(bool(re.fullmatch(r"v\d+", text)) for text in written) == MOST_NODES
     assert any("of 500 nodes 40 are drawn" in text for text in written)
+
+
+def test_a_dotted_arrow_leads_through_what_is_not_drawn() -> None:
+    chain = [("a", "hidden"), ("hidden", "b"), ("b", "c"), ("a", "other"), ("other", "c")]
+    assert through_what_is_not_drawn(chain, ["a", "b", "c"]) == [("a", "b")]  # a leads to c by way of b
 
 
 def test_roles_differ_by_more_than_colour() -> None:
