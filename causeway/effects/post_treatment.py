@@ -99,7 +99,7 @@ def post_treatment_signs(
     aucs: dict[str, float] = {}
     for name in dict.fromkeys(owners):
         values = x[:, [place for place, owner in enumerate(owners) if owner == name]]
-        missing = np.isnan(values).any(axis=1)
+        missing = _missing(values)
         sign = _missing_by_arm(name, missing, treated)
         known, arm = values[~missing], treated[~missing]
         if sign is None and min(int(arm.sum()), int((~arm).sum())) >= FEWEST_PER_ARM:
@@ -127,7 +127,11 @@ def post_treatment_signs(
 
 
 def _known(x: Array, owners: Sequence[str], name: str) -> Flags:
-    return ~np.isnan(x[:, [place for place, owner in enumerate(owners) if owner == name]]).any(axis=1)
+    return ~_missing(x[:, [place for place, owner in enumerate(owners) if owner == name]])
+
+
+def _missing(values: Array) -> Flags:
+    return np.asarray(np.isnan(values).any(axis=1), dtype=bool)
 
 
 def _missing_by_arm(name: str, missing: Flags, treated: Flags) -> PostTreatmentSign | None:
@@ -216,6 +220,8 @@ def _folds(treated: Flags, seed: int) -> npt.NDArray[np.int64]:
 
 def _auc(levels: npt.NDArray[np.int64], treated: Flags, folds: npt.NDArray[np.int64]) -> float:
     """Area under the curve of the out-of-fold share of treated units in a unit's level (Mann & Whitney 1947)."""
+    if len(levels) == 0:
+        return 0.5
     n_levels, prior = int(levels.max()) + 1, float(treated.mean())
     cells = np.zeros((2, FOLDS, n_levels))
     np.add.at(cells, (treated.astype(np.int64), folds, levels), 1.0)

@@ -7,7 +7,7 @@ identifiable effect unidentifiable (#264). Nothing here depends on a clock: what
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from causeway.effects.graph.graph import Graph
@@ -15,11 +15,13 @@ from causeway.effects.graph.graph import Graph
 if TYPE_CHECKING:
     from causeway.effects.graph.identification import Identification
 
-MOST_NODES = 150
-"""Nodes that are left once what is neither an ancestor nor on the way is gone: DoWhy copies the graph for each test."""
+MOST_NODES, MOST_EDGES = 150, 2_000
+"""What may be left once what is no ancestor of treatment or outcome is gone: DoWhy copies the graph for each test."""
 
-MOST_CANDIDATES = 8
-"""Variables out of which DoWhy is let try all subsets (256 tests, of about a quarter of a millisecond each)."""
+MOST_WORK = 30_000
+"""Subsets times nodes and arrows that DoWhy may go through: below a second. That is nine variables in a sparse small
+graph and three in the largest.
+"""
 
 
 def confirm(
@@ -35,10 +37,12 @@ def confirm(
 
     Agreement is on the way that identifies the effect, or, where none does, on there being none.
     """
-    relevant = graph.ancestors((treatment, outcome))
-    if len(relevant) > MOST_NODES:
-        return None, f"too large for DoWhy: {len(relevant)} nodes matter, more than {MOST_NODES}"
-    asked = _Dowhy(graph.among(relevant), treatment, outcome)
+    relevant = graph.among(graph.ancestors((treatment, outcome)))
+    n_nodes, n_edges = relevant.size
+    if n_nodes > MOST_NODES or n_edges > MOST_EDGES:
+        limits = f"more than {MOST_NODES} or {MOST_EDGES:,}"
+        return None, f"too large for DoWhy: {n_nodes:,} nodes and {n_edges:,} arrows matter, {limits}"
+    asked = _Dowhy(relevant, treatment, outcome)
     from causeway.effects.dowhy_regression import quiet
 
     with quiet():
@@ -56,8 +60,9 @@ def _nothing(
         return False, "DoWhy finds a back-door adjustment set where there should be none"
     if found.mediators or found.instruments:
         return True, "DoWhy finds no adjustment set either"
-    if len(asked.candidates_for_front_door(measured)) > MOST_CANDIDATES:
-        return None, f"too many mediators for DoWhy: more than {MOST_CANDIDATES}"
+    mediators = asked.candidates_for_front_door(measured)
+    if not asked.can_go_through(mediators):
+        return None, f"too large for DoWhy: it would go through all subsets of {len(mediators)} mediators"
     if asked.front_door_set(measured):
         return False, "DoWhy finds a front door where there should be none"
     return True, "DoWhy finds no adjustment set and no front door either"
@@ -93,6 +98,11 @@ class _Dowhy:
         names = [self._safe[name] for name in dict.fromkeys(measured) if name in self._safe]
         return [*names, *self._treatment, *self._outcome]
 
+    def can_go_through(self, names: Collection[str]) -> bool:
+        """Whether all subsets of the names are few enough."""
+        size = self._graph.number_of_nodes() + self._graph.number_of_edges()
+        return len(names) < 20 and 2 ** len(names) * size <= MOST_WORK
+
     def has_back_door_set(self, measured: Sequence[str]) -> bool:
         """By the search for the largest set where that is short, else by the generalised criterion, which needs one
         pass and is as wide for one treatment: a consequence of it is never needed."""
@@ -100,7 +110,7 @@ class _Dowhy:
 
         observed = self._observed(measured)
         eligible = set(observed) - self._consequences - set(self._outcome)
-        if len(eligible) <= MOST_CANDIDATES:
+        if self.can_go_through(eligible):
             sets = identifier.identify_backdoor(
                 self._graph.copy(),
                 self._treatment,
