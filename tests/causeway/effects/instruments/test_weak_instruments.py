@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import optimize, stats
 
 from causeway.effects.instruments import ConfidenceSet, ratio_set, two_stage_least_squares
 from causeway.effects.instruments.first_stage import critical_effective_f
@@ -109,6 +109,30 @@ def test_critical_value_is_the_supremum_over_effects_and_directions() -> None:
     k = trace**2 * (1 + 2 * x) / (np.trace(w2 @ w2) + 2 * x * trace * largest)
     assert critical_effective_f(found) == pytest.approx(stats.ncx2.isf(0.05, k, x * k) / k, rel=0.02)
     assert critical_effective_f(found) <= critical_effective_f(found, conservative=True)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_worst_bias_may_be_at_a_finite_effect_of_either_sign(sign: float) -> None:
+    """W2 = 1, W12 = diag(1, 1, -1): at effect b the bias is (3 - b) / sqrt(3 tr S1), at infinity only a third."""
+    w12 = sign * np.diag([1.0, 1.0, -1.0])
+    covariance = np.block([[1.01 * np.eye(3), w12], [w12, np.eye(3)]])
+    found = ReducedForm(np.ones(3), np.ones(3), covariance, covariance, 1.0, 100)
+    b = np.linspace(-1, 1, 100_001)
+    x = 10 * float(np.max((3 - b) / np.sqrt(3 * (3.03 - 2 * b + 3 * b**2))))
+    assert critical_effective_f(found) == pytest.approx(stats.ncx2.isf(0.05, 3, 3 * min(x, 10.0)) / 3, rel=1e-6)
+
+
+def test_a_set_much_narrower_than_the_grid_is_not_missed() -> None:
+    """Instruments that all but contradict each other leave a sliver around the effect that fits best."""
+    y, t, z = _world(0, 1.0, 2)
+    y = y + 0.3 * z[:, 1]
+    best = optimize.minimize_scalar(
+        lambda b: -_tested(y, t, z, b), bounds=(0, 3), method="bounded", options={"xatol": 1e-12}
+    )
+    found = two_stage_least_squares(y, t, z, NO_X, alpha=-best.fun * (1 - 1e-9)).robust_set
+    assert found is not None and found.kind == "bounded" and found.contains(best.x)
+    ((low, high),) = found.pieces
+    assert low is not None and high is not None and 0 < high - low < 1e-4
 
 
 @pytest.mark.parametrize("q", [1, 3])
