@@ -89,12 +89,11 @@ def _mean_and_variance(x: Array, weights: Array) -> tuple[Array, Array]:
     if total <= 0:
         return np.full(x.shape[1], np.nan), np.full(x.shape[1], np.nan)
     share = weights / total
-    # Of a column that does not vary, the mean may be off by rounding: its first value is not.
+    # From the first value on, a column that does not vary has a variance of zero and not of rounding.
     start = x[0]
     mean = start + share @ (x - start)
     rest = 1 - float(share @ share)
-    variance = share @ (x - mean) ** 2 / rest if rest > 0 else np.zeros(x.shape[1])
-    return mean, np.where(np.ptp(x, axis=0) > 0, variance, 0.0)
+    return mean, share @ (x - mean) ** 2 / rest if rest > 0 else np.zeros(x.shape[1])
 
 
 def adjustment_weights(

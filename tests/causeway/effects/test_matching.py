@@ -296,3 +296,19 @@ def test_clusters_widen_the_interval_of_what_is_common_to_them() -> None:
             covered[name] += answer.ci_low <= 1 <= answer.ci_high
     assert covered["clusters"] / 120 >= 0.90
     assert covered["units"] / 120 <= 0.75
+
+
+def test_the_likeness_of_neighbours_does_not_shrink_the_error_of_clusters() -> None:
+    """Covariates of the cluster: the nearest units of the same group share all that their cluster has in common."""
+    generator = np.random.default_rng(0)
+    labels = np.repeat(np.arange(60), 8)
+    treated = (generator.permutation(60) < 30)[labels]
+    data: dict[str, Any] = {
+        "treated": treated,
+        "outcome": treated + generator.normal(size=60)[labels] + generator.normal(size=480),
+        "x": generator.normal(size=(60, 2))[labels] + 1e-3 * generator.normal(size=(480, 2)),
+        "target": "ATE",
+    }
+    assert match(**data).settings["scale"] < 0.95
+    together = match(**data, clusters=labels)
+    assert (together.settings["scale"], together.settings["variance"]) == (1.0, "martingale")

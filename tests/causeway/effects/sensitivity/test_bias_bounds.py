@@ -200,6 +200,19 @@ def test_at_the_robustness_values_the_bound_and_its_interval_reach_the_null() ->
     assert analysis.robustness_value_interval(null=analysis.found.effect + 0.01) == 0.0
 
 
+def test_the_ends_of_the_bounds_know_that_the_bias_is_estimated_from_the_same_units() -> None:
+    analysis, _ = _analysis(10)
+    strength = Strength(0.3, 0.2)
+    bounds, bias = analysis.bounds(strength), 0.3**0.5 * (0.2 / 0.8) ** 0.5
+    of_scale = analysis.representation.scale_contributions
+    for sign, middle, end in ((-1, bounds.lower, bounds.ci_low), (1, bounds.upper, bounds.ci_high)):
+        together = analysis.found.contributions + sign * bias * of_scale
+        apart = analysis.found.contributions - sign * bias * of_scale
+        assert middle == pytest.approx(analysis.found.effect + sign * bias * analysis.scale)
+        assert end == pytest.approx(middle + sign * 1.959964 * np.linalg.norm(together), rel=1e-6)
+        assert np.linalg.norm(together) != pytest.approx(np.linalg.norm(apart), rel=1e-4)
+
+
 def test_clusters_widen_the_bounds() -> None:
     analysis, world = _analysis(7)
     # Units of one cluster are alike in all they contribute.
@@ -278,6 +291,7 @@ def test_a_contour_crosses_zero_where_its_effects_change_sign() -> None:
     for j, crossing in enumerate(found.crossing):
         column = np.array(found.effects)[:, j]
         assert np.all(np.diff(column) >= 0)
+        assert crossing is None or crossing <= 1
         if crossing is None or crossing > 0.9:
             assert np.all(column < 0)
         else:
