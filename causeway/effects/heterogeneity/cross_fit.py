@@ -56,8 +56,8 @@ def cross_fit(
     """Fit every learner 2 K - 3 times over K folds; the same bits for any n_jobs and backend of joblib.
 
     The models of the folds before a fold are what a test of the effects can stand on: predictions by all other folds
-    share noise across folds, which makes the usual standard error too small by up to the root of two where the effect
-    is constant (Wager 2024, "Sequential validation of treatment heterogeneity", arXiv 2405.05534).
+    share noise across folds, so that where the effect is constant their test statistics are neither independent nor
+    normal (Wager 2024, "Sequential validation of treatment heterogeneity", arXiv 2405.05534).
     """
     from joblib import Parallel, delayed
     from threadpoolctl import threadpool_limits

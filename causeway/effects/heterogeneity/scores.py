@@ -21,8 +21,9 @@ class Scores:
 
     doubly_robust: its mean given x is the effect at x if either the propensity or the outcomes are right (Robins,
     Rotnitzky & Zhao 1994). outcome_residual: Y - E[Y | x]; treatment_residual: T - e(x), between -1 and 1: the two
-    that the R-loss is made of (Robinson 1988). propensity: kept from zero and one by 0.01, or by a fifth of the share of
-    the rarer arm where that is less. clipped: share of units whose propensity had to be moved. weights: sampling weights with mean one.
+    that the R-loss is made of (Robinson 1988). propensity: kept from zero and one by 0.01, or by a fifth of the share
+    of the rarer arm where that is less. clipped: share of units whose propensity had to be moved. weights: of
+    sampling, with mean one.
     """
 
     folds: Labels

@@ -34,7 +34,8 @@ MANY_EXTRAPOLATED = 0.05
 @dataclass(frozen=True, slots=True, eq=False)
 class Heterogeneity:
     """status: that of the effects; too_few_units and the like leave a constant. share_extrapolated: of the units, by
-    weight. clipped: largest share of propensities that were moved away from zero or one. reasons: what a reader has to know.
+    weight. clipped: largest share of propensities that were moved away from zero or one. reasons: what a reader has
+    to know.
 
     extrapolated: (n,), units without a counterpart in the other arm. similar: groups of units by predicted effect whose
     interval is each member's; its labels are `group_of_unit` (n,), -1 for extrapolated units.
@@ -142,7 +143,8 @@ def heterogeneity(
     """Effects of units by their modifiers x (n, p), finite numbers, and all that follows from them.
 
     outcome: (n,). nuisances: of one split or of several, whose scores and effects are averaged; clusters must not be
-    spread over folds. segments: a label for each unit, by name of the segment. The same bits for any `n_jobs` and `backend`.
+    spread over folds. segments: a label for each unit, by name of the segment. The same bits for any `n_jobs` and
+    `backend`.
     Raises ValueError for shapes that do not fit, numbers that are not finite, and an arm without units.
     """
     splits = [nuisances] if isinstance(nuisances, Nuisances) else list(nuisances)
