@@ -28,7 +28,8 @@ def study_frame(postgres: PostgresResource, partition_key: str, study: StudyDecl
     """The units' ids (String, named by ``unit_column``) and then every declared column, null where missing.
 
     A column is Float64 if all its values are numbers (true and false are 1 and 0), and else String. As in landing, a
-    text column counts as numbers if 95 % of its cells are, and the others are null then. Clusters, blocks and
+    text column counts as numbers if 95 % of its cells are, and the others are null then; codes such as 007 are text, but
+    for outcomes, weights and the like. Clusters, blocks and
     segments are String whatever they look like, unless they have another role too. A column without any value is
     Float64. Memory beyond the frame does not grow with the number of units.
 
@@ -46,7 +47,7 @@ def study_frame(postgres: PostgresResource, partition_key: str, study: StudyDecl
         columns = [units.ids(unit_column(study))]
         for start in range(0, len(named), FIELDS_AT_ONCE):
             block = {name: positions[name] for name in named[start : start + FIELDS_AT_ONCE]}
-            columns += units.columns(block, study.label_columns)
+            columns += units.columns(block, labels=study.label_columns, numbers=study.number_columns)
     return pl.DataFrame(columns)
 
 
@@ -80,16 +81,18 @@ class _Units:
         found = [chunk.to_series() for chunk in self._chunks("unit_id", ["unit_id"])]
         return _stacked(found, pl.String()).alias(name)
 
-    def columns(self, positions: Mapping[str, int], labels: frozenset[str]) -> list[pl.Series]:
+    def columns(
+        self, positions: Mapping[str, int], *, labels: frozenset[str], numbers: frozenset[str]
+    ) -> list[pl.Series]:
         """Each named column as numbers or text."""
         kept: dict[str, list[pl.Series]] = {name: [] for name in positions}
         texts = set(labels)
         for chunk in self._fields(list(positions.values())):
             for name, cells in zip(positions, chunk.get_columns(), strict=True):
-                numbers = None if name in texts else plain_numbers(cells)
-                if numbers is None:
+                plain = None if name in texts else plain_numbers(cells)
+                if plain is None:
                     texts.add(name)
-                kept[name].append(cells if numbers is None else numbers)
+                kept[name].append(cells if plain is None else plain)
         # Of a column that began like numbers and went on as text, the beginning is read once more.
         mixed = {name: positions[name] for name, parts in kept.items() if len({part.dtype for part in parts}) > 1}
         if mixed:
@@ -97,7 +100,9 @@ class _Units:
             for chunk in self._fields(list(mixed.values())):
                 for name, cells in zip(mixed, chunk.get_columns(), strict=True):
                     kept[name].append(cells)
-        return [_typed(kept.pop(name), is_label=name in labels).alias(name) for name in positions]
+        return [
+            _typed(kept.pop(name), is_label=name in labels, is_number=name in numbers).alias(name) for name in positions
+        ]
 
     def _fields(self, positions: Sequence[int]) -> Iterator[pl.DataFrame]:
         runs = sorted({(position - 1) // _RUN for position in positions})
@@ -141,13 +146,13 @@ def _parsed(rows: Sequence[bytes], schema: Mapping[str, pl.DataType]) -> pl.Data
     return frame.select(frame.columns[:-1])
 
 
-def _typed(parts: Sequence[pl.Series], *, is_label: bool) -> pl.Series:
+def _typed(parts: Sequence[pl.Series], *, is_label: bool, is_number: bool) -> pl.Series:
     column = _stacked(parts, pl.Float64())
     if column.dtype == pl.Float64:
         return column
     if is_label:
         return column.set(is_blank(column), None)
-    values = as_value(column).values
+    values = as_value(column, codes_are_text=not is_number).values
     return values if values.dtype == pl.String else values.cast(pl.Float64)
 
 

@@ -98,12 +98,33 @@ def analyze(
         answer = study_answer(house, declaration.tenant, declaration.key)
         show = show_study
     answer["failures"] = [reason for reasons in outcome.failures.values() for reason in reasons]
+    answer["failures"] += landing_refused(house, declaration.tenant, declaration.key)
     if as_json:
         print_json(answer)
     else:
         show(terminal, answer)
-    if outcome.failures or not answer["provenance_ids"]:
+    if answer["failures"] or not answer["provenance_ids"]:
         raise typer.Exit(1)
+
+
+def landing_refused(house: House, tenant: str, source: str) -> list[str]:
+    """Why the newest landing of a file is not used, in a sentence; nothing if it is."""
+    newest = house.client.fetch_one(
+        "SELECT landing_id, accepted, events FROM raw.landings WHERE tenant_id = %s AND source = %s"
+        " ORDER BY received_at DESC, landing_id DESC LIMIT 1",
+        (tenant, source),
+    )
+    if newest is None or newest[1]:
+        return []
+    refused = house.client.fetch_all(
+        "SELECT code, count(*), (array_agg(reason ORDER BY row_number))[1] FROM raw.quarantine"
+        " WHERE tenant_id = %s AND source = %s GROUP BY code ORDER BY count(*) DESC, code",
+        (tenant, newest[0]),
+    )
+    if not refused:
+        return ["the file was landed and is not used: it has no rows below its header"]
+    listed = "; ".join(f"{count:,} times {code}, first: {reason}" for code, count, reason in refused)
+    return [f"the file was landed and is not used, for too much of it was quarantined: {listed}"]
 
 
 def experiment_answer(house: House, tenant: str, experiment: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from pydantic import ValidationError
 
 from causeway.declarations.admission import admit_all
@@ -18,7 +19,7 @@ from causeway.declarations.problem import DeclarationError, Problem, path_text
 from causeway.declarations.reading import AnyDeclaration, read_declaration
 from causeway.declarations.source import SourceDeclaration
 from causeway.declarations.study import StudyDeclaration
-from causeway.landing.reading import parse_table
+from causeway.landing.reading import table_columns
 from causeway.landing.records import require_columns
 from resources.postgres_client import PostgresClient, PostgresTransaction
 from resources.registry_rows import (
@@ -169,7 +170,7 @@ def _require_columns(declaration: AnyDeclaration, path: Path) -> None:
         and declaration.source.file
     ):
         file = (path.parent / declaration.source.file).resolve()
-        require_columns(parse_table(file.read_bytes(), file.suffix).frame, declaration)
+        require_columns(pl.DataFrame(schema=table_columns(file.read_bytes(), file.suffix)), declaration)
 
 
 def _landed(declaration: AnyDeclaration, path: Path) -> dict[str, Any] | None:

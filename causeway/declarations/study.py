@@ -233,7 +233,12 @@ class StudyDeclaration(Declaration):
 
     @model_validator(mode="after")
     def _roles_do_not_contradict(self) -> StudyDeclaration:
-        reject(contradictions(mentions(self)), OF_A_MODEL)
+        problems = contradictions(mentions(self))
+        unit_id = self.source.unit_id
+        if unit_id is not None and unit_id in {*self.number_columns, *self.segments}:
+            role = next(role for column, _, role in mentions(self) if column == unit_id)
+            problems.append((("source", "unit_id"), f"{unit_id!r} is a declared {role} as well"))
+        reject(problems, OF_A_MODEL)
         return self
 
     @field_validator("target")

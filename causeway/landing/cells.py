@@ -79,12 +79,12 @@ def as_number(column: pl.Series) -> Parsed:
     return Parsed(_whole_if_exact(numbers).alias(column.name), present & ~usable)
 
 
-def as_value(column: pl.Series, number_share: float = NUMBER_SHARE) -> Parsed:
+def as_value(column: pl.Series, number_share: float = NUMBER_SHARE, *, codes_are_text: bool = True) -> Parsed:
     """Numbers where a column holds numbers, text where it holds text.
 
     A text column counts as numbers if at least `number_share` of its cells are, markers of missing values
     aside, and none is a code: one with a leading zero such as 007, or a whole number with more digits than
-    a float can tell apart. Its other cells are bad then.
+    a float can tell apart (unless such codes are taken for numbers as well). Its other cells are bad then.
     """
     if column.dtype in (pl.Categorical, pl.Enum):
         column = column.cast(pl.String)
@@ -100,7 +100,8 @@ def as_value(column: pl.Series, number_share: float = NUMBER_SHARE) -> Parsed:
     marker = text.str.to_lowercase().is_in(MISSING_MARKERS).fill_null(False)
     bad = numbers.bad & ~marker
     found = numbers.values.count()
-    if found and found >= number_share * (found + int(bad.sum())) and not _has_codes(text, numbers.values):
+    are_numbers = found and found >= number_share * (found + int(bad.sum()))
+    if are_numbers and not (codes_are_text and _has_codes(text, numbers.values)):
         return Parsed(numbers.values, bad)
     return Parsed(column.set((text == "").fill_null(False), None), _nowhere(column))
 

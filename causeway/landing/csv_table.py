@@ -34,11 +34,7 @@ def parse_csv(data: bytes) -> TableRead:
     Every cell is text or null. A record with another number of fields than the header, with bytes that are
     not UTF-8, with a NUL or with a broken quote becomes a bad row; blank lines are no rows.
     """
-    if data.startswith(_WIDE_BOMS):
-        raise LandingError(["this file is UTF-16; save it as UTF-8"])
-    data = data.removeprefix(_BOM)
-    if b"\n" not in data:
-        data = data.replace(b"\r", b"\n")
+    data = _plain(data)
     separator, names, first = _header(data)
     layout = _layout(data, ord(separator))
     if layout is not None:
@@ -46,6 +42,18 @@ def parse_csv(data: bytes) -> TableRead:
         if table is not None:
             return table
     return _read_irregular(data[first:], separator, names)
+
+
+def csv_columns(data: bytes) -> list[str]:
+    """The names of the columns, as `parse_csv` finds them, and its errors, without reading the rows."""
+    return _header(_plain(data))[1]
+
+
+def _plain(data: bytes) -> bytes:
+    if data.startswith(_WIDE_BOMS):
+        raise LandingError(["this file is UTF-16; save it as UTF-8"])
+    data = data.removeprefix(_BOM)
+    return data if b"\n" in data else data.replace(b"\r", b"\n")
 
 
 def _header(data: bytes) -> tuple[str, list[str], int]:

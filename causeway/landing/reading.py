@@ -6,7 +6,7 @@ import io
 
 import polars as pl
 
-from causeway.landing.csv_table import parse_csv
+from causeway.landing.csv_table import csv_columns, parse_csv
 from causeway.landing.error import LandingError
 from causeway.landing.ndjson_table import parse_ndjson
 from causeway.landing.table import TableRead
@@ -27,15 +27,27 @@ def parse_table(data: bytes, suffix: str) -> TableRead:
     LandingError when the file as a whole cannot be read: empty, no UTF-8 header, a column name twice, damaged
     Parquet, an unknown suffix.
     """
+    kind = _kind(data, suffix)
+    if kind in CSV_SUFFIXES:
+        return parse_csv(data)
+    return parse_ndjson(data) if kind in NDJSON_SUFFIXES else _parse_parquet(data)
+
+
+def table_columns(data: bytes, suffix: str) -> list[str]:
+    """The names of the columns that `parse_table` would find, and its errors, without the rows of a CSV file."""
+    kind = _kind(data, suffix)
+    return csv_columns(data) if kind in CSV_SUFFIXES else parse_table(data, suffix).frame.columns
+
+
+def _kind(data: bytes, suffix: str) -> str:
     kind = suffix.lower().lstrip(".")
     if kind not in CSV_SUFFIXES | NDJSON_SUFFIXES | PARQUET_SUFFIXES:
         known = ", ".join(f".{name}" for name in sorted(CSV_SUFFIXES | NDJSON_SUFFIXES | PARQUET_SUFFIXES))
         raise LandingError([f"files of type {suffix!r} cannot be read; expected one of {known}"])
-    if not data.strip():
+    # Stripping copies what may be gigabytes.
+    if (data[:1].isspace() and not data.strip()) or not data:
         raise LandingError(["the file is empty"])
-    if kind in CSV_SUFFIXES:
-        return parse_csv(data)
-    return parse_ndjson(data) if kind in NDJSON_SUFFIXES else _parse_parquet(data)
+    return kind
 
 
 def _parse_parquet(data: bytes) -> TableRead:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -147,7 +148,8 @@ def study_records(
     where = declaration.source
     if where.file is None:
         raise ValueError(f"study {declaration.key!r} names no file in its source")
-    sorting = Sorting(table, landed_at)
+    read = table if isinstance(table, TableRead) else TableRead.of(table)
+    sorting = Sorting(replace(read, frame=_named_as_declared(read.frame, declaration)), landed_at)
     frame = sorting.frame
     require_columns(frame, declaration)
     units = _unit_ids(sorting, where.unit_id)
@@ -241,7 +243,7 @@ def require_columns(frame: pl.DataFrame, declaration: ExperimentDeclaration | St
     if isinstance(declaration, ExperimentDeclaration):
         _require(frame, declaration, _experiment_columns(declaration))
     else:
-        _require(frame, declaration, _study_columns(declaration))
+        _require(_named_as_declared(frame, declaration), declaration, _study_columns(declaration))
 
 
 def _records(sorting: Sorting, events: pl.DataFrame, assignments: pl.DataFrame) -> LandingRecords:
@@ -337,6 +339,22 @@ def _experiment_columns(declaration: ExperimentDeclaration) -> list[tuple[str | 
 
 def _study_columns(declaration: StudyDeclaration) -> list[tuple[str | None, Path]]:
     return [(declaration.source.unit_id, ("source", "unit_id")), *declaration.columns.items()]
+
+
+def _named_as_declared(frame: pl.DataFrame, declaration: StudyDeclaration) -> pl.DataFrame:
+    """With the names that the study uses where blanks around a name are the only difference: no reader sees them,
+    CSV is read without them, and Parquet keeps them.
+    """
+    stripped = Counter(name.strip() for name in frame.columns)
+    written = {name.strip(): name for name in frame.columns if stripped[name.strip()] == 1}
+    declared = [column for column, _ in _study_columns(declaration) if column is not None]
+    return frame.rename(
+        {
+            written[column.strip()]: column
+            for column in declared
+            if column not in frame.columns and written.get(column.strip(), column) not in (column, *declared)
+        }
+    )
 
 
 def _require(frame: pl.DataFrame, declaration: Declaration, needed: Sequence[tuple[str | None, Path]]) -> None:

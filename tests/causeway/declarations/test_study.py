@@ -58,6 +58,72 @@ def test_a_column_may_be_the_known_propensity() -> None:
     assert "p" in study(STUDY.replace("0.4", "p")).columns
 
 
+DESIGNED = (
+    STUDY.replace("known_propensity: 0.4", "known_propensity: p").replace("target: LATE", "target: ATE")
+    + """\
+blocks: site
+weights: w
+outcomes: [hours, health]
+segments: [sex, region]
+policy: {cost: price, value: -2, budget: 0.25}
+"""
+)
+
+
+def test_the_columns_of_every_role_are_listed() -> None:
+    found = study(DESIGNED)
+    assert list(found.columns) == [
+        "degree", "wage", "hours", "health", "age", "region", "near_college", "height", "tea", "school", "p", "site",
+        "w", "price", "sex",
+    ]  # fmt: skip
+    assert found.columns["price"] == ("policy", "cost")
+    assert found.columns["health"] == ("outcomes", 1)
+    assert found.number_columns == {"wage", "hours", "health", "p", "w", "price"}
+    assert found.label_columns == {"school", "site", "sex"}, "a region that is a confounder too is a value"
+
+
+def test_a_policy_has_neither_cost_nor_budget_unless_it_says_so() -> None:
+    assert study(STUDY).policy is None
+    policy = study(STUDY + "policy: {value: 3}\n").policy
+    assert policy is not None
+    assert (policy.cost, policy.value, policy.budget) == (0.0, 3.0, None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("weights: w", "weights: wage", "weights: 'wage' is a declared outcome and cannot be a column of weights"),
+        ("weights: w", "weights: school", "weights: 'school' is a declared column of clusters"),
+        ("blocks: site", "blocks: degree", "blocks: 'degree' is a declared treatment and cannot be a column of blocks"),
+        ("clusters: school", "clusters: wage", "clusters: 'wage' is a declared outcome"),
+        ("known_propensity: p", "known_propensity: hours", "known_propensity: 'hours' is a declared further outcome"),
+        ("[hours, health]", "[hours, hours]", "outcomes[1]: 'hours' is listed twice"),
+        ("[hours, health]", "[hours, wage]", "outcomes[1]: 'wage' is a declared outcome"),
+        ("[hours, health]", "[hours, degree]", "outcomes[1]: 'degree' is a declared treatment"),
+        ("[hours, health]", "[hours, age]", "confounders[0]: 'age' is a declared further outcome"),
+        ("outcomes: [height]", "outcomes: [age]", "negative_controls.outcomes[0]: 'age' is a declared confounder"),
+        ("outcomes: [height]", "outcomes: [wage]", "negative_controls.outcomes[0]: 'wage' is a declared outcome"),
+        ("exposures: [tea]", "exposures: [height]", "exposures[0]: 'height' is a declared negative control outcome"),
+        ("exposures: [tea]", "exposures: [degree]", "exposures[0]: 'degree' is a declared treatment"),
+        ("[sex, region]", "[sex, degree]", "segments[1]: 'degree' is a declared treatment and cannot be a segment"),
+        ("[sex, region]", "[sex, hours]", "segments[1]: 'hours' is a declared further outcome"),
+        ("[sex, region]", "[sex, sex]", "segments[1]: 'sex' is listed twice"),
+        ("unit_id: id", "unit_id: w", "source.unit_id: 'w' is a declared column of weights as well"),
+        ("unit_id: id", "unit_id: sex", "source.unit_id: 'sex' is a declared segment as well"),
+        ("cost: price", "cost: wage", "policy.cost: 'wage' is a declared outcome"),
+        ("cost: price", "cost: -1", "policy.cost: expected a column, or one number that is not negative"),
+        ("value: -2", "value: 0", "policy.value: is 0"),
+        ("budget: 0.25", "budget: 25", "policy.budget: expected a share of the units above 0 and up to 1"),
+        ("budget: 0.25", "budgets: 0.25", "budget"),
+    ],
+)
+def test_roles_that_contradict_are_named_with_both(old: str, new: str, message: str) -> None:
+    assert old in DESIGNED
+    with pytest.raises(DeclarationError) as raised:
+        study(DESIGNED.replace(old, new, 1))
+    assert message in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

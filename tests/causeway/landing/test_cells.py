@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from causeway.landing.cells import as_number, as_text, as_time, as_value, json_objects
+from causeway.landing.cells import as_number, as_text, as_time, as_value, json_objects, plain_numbers
 
 
 def test_numbers_truth_and_nothing() -> None:
@@ -150,3 +150,19 @@ def test_objects_hold_only_what_json_has() -> None:
     without = [json.loads(text) for text in json_objects(columns, 2, keep_nulls=False)]
     assert without == [{key: value for key, value in row.items() if value is not None} for row in with_nulls]
     assert json_objects([], 2, keep_nulls=True).to_list() == ["{}", "{}"]
+
+
+@pytest.mark.parametrize("codes", [["007", "12"], ["12345678901234567", "12345678901234568"]])
+def test_numbers_that_would_lose_what_tells_them_apart_are_text(codes: list[str]) -> None:
+    column = pl.Series("x", codes)
+    assert as_value(column).values.to_list() == codes
+    assert as_value(column, codes_are_text=False).values.dtype.is_numeric()
+    assert plain_numbers(column) is None
+
+
+def test_a_piece_of_a_column_is_plain_numbers_or_it_is_not() -> None:
+    found = plain_numbers(pl.Series("x", ["1", None, "-2.5e3", "1e20"]))
+    assert found is not None
+    assert found.to_list() == [1.0, None, -2500.0, 1e20]
+    for text in ("NA", "inf", "NaN", "", "1,5", "true"):
+        assert plain_numbers(pl.Series("x", ["1", text])) is None
