@@ -71,7 +71,7 @@ class SegmentGap:
     everyone, nobody: mean outcome if all, if none of these units were treated. units_reachable: most units that the
     terms and the budget of this segment alone allow. reachable: mean outcome with these; gap: reachable less actual,
     in units of the outcome; gap_value: worth of the gap over all units; cost: what closing it takes, fixed cost
-    included; net_value: gap_value less cost; roi: net_value / cost, with limits. Money is in the unit of value and cost.
+    included; net_value: gap_value less cost; roi: net_value / cost, with limits. Money is in the unit of value.
     """
 
     segment: str
@@ -216,9 +216,7 @@ def _estimated(
     )
 
 
-def _ratio(
-    contributions: Array, counted: np.ndarray, own: ScoredUnits, alpha: float
-) -> tuple[Estimate, Array, float]:
+def _ratio(contributions: Array, counted: np.ndarray, own: ScoredUnits, alpha: float) -> tuple[Estimate, Array, float]:
     """Sum of contributions by number counted, the errors of its units, (n,), and degrees of freedom."""
     size = float(counted.sum())
     estimate = float(contributions.sum()) / size

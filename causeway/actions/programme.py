@@ -129,7 +129,9 @@ def allocate(problem: Problem, *, seconds: float = SECONDS) -> Plan:
     )
 
 
-def value_curve(problem: Problem, budgets: Sequence[float], *, seconds: float = SECONDS) -> tuple[tuple[float, Plan], ...]:
+def value_curve(
+    problem: Problem, budgets: Sequence[float], *, seconds: float = SECONDS
+) -> tuple[tuple[float, Plan], ...]:
     """The best plan at each of ``budgets``."""
     return tuple(
         (budget, allocate(Problem(problem.options, problem.terms, budget, problem.headcount), seconds=seconds))

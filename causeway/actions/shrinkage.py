@@ -108,4 +108,5 @@ def _quantile(share: float, mass: Array, means: Array, variances: Array) -> Arra
         middle = (low + high) / 2
         below = mass @ stats.norm.cdf((middle - means) / spread) < share
         low, high = np.where(below, middle, low), np.where(below, high, middle)
-    return (low + high) / 2
+    ends: Array = (low + high) / 2
+    return ends

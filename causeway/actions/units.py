@@ -46,7 +46,14 @@ class ScoredUnits:
     def among(self, chosen: Flags) -> ScoredUnits:
         """The units that ``chosen``, (n,), marks."""
         return ScoredUnits(
-            *(getattr(self, name)[chosen] for name in self.__slots__[:-1]),
+            score=self.score[chosen],
+            effect=self.effect[chosen],
+            propensity=self.propensity[chosen],
+            treated=self.treated[chosen],
+            outcome=self.outcome[chosen],
+            extrapolated=self.extrapolated[chosen],
+            cost=self.cost[chosen],
+            segment=self.segment[chosen],
             clusters=None if self.clusters is None else self.clusters[chosen],
         )
 
