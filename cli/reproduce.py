@@ -102,7 +102,8 @@ def make_again(house: House, recorded: dict[str, Any]) -> dict[str, Any]:
         studies = scratch.fetch_all(
             "SELECT tenant_id || '|' || study FROM (SELECT tenant_id, jsonb_array_elements_text("
             "declaration -> 'studies' || jsonb_build_array(declaration -> 'study')) AS study"
-            f" FROM {scratch.table('registry.kpis')} WHERE tenant_id || '|' || key = %s) AS named WHERE study IS NOT NULL",
+            f" FROM {scratch.table('registry.kpis')} WHERE tenant_id || '|' || key = %s) AS named"
+            " WHERE study IS NOT NULL",
             (partition or "",),
         )
         failures = run_again(

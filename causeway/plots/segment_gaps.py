@@ -11,7 +11,8 @@ MAX_SEGMENTS = 30
 def segment_gaps_plot(found: Intervention, *, title: str) -> bytes:
     """PNG: of each segment the effect on those not treated today with its 95 % interval (grey), and the shrunk one.
 
-    That is blue, or vermilion where the verdict is a caution; the largest is on top. A segment without numbers says why. At most thirty.
+    That is blue, or vermilion where the verdict is a caution; the largest is on top. A segment without numbers
+    says why. At most thirty are drawn.
     """
     beliefs = {gap.segment: found.belief(gap.segment) for gap in found.gaps}
     ordered = sorted(found.gaps, key=lambda gap: -belief[0] if (belief := beliefs[gap.segment]) else float("inf"))
