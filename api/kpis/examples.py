@@ -11,8 +11,6 @@ _SNAPSHOT = {"snapshot_id": "2f4a6b1d3c5e7f9b1c2f0f4c0f7d0e8e"}
 _NOT_CHANGED: dict[int | str, dict[str, Any]] = {
     304: {"description": "Nothing has changed since the answer whose ETag was sent as If-None-Match."}
 }
-    304: {"description": "Nothing has changed since the answer whose ETag was sent as If-None-Match."}
-}
 
 
 def _interval(value: float, ci_low: float, ci_high: float) -> dict[str, float]:

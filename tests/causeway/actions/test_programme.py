@@ -86,10 +86,14 @@ def test_both_kinds_of_problems_were_drawn() -> None:
 
 
 WIDE = Problem(
-    (Option("north", "mail", 1_000, 5.0, 1.0), Option("south", "mail", 2_000, 3.0, 1.0), Option("west", "mail", 9, 0.5, 1.0)),
+    (
+        Option("north", "mail", 1_000, 5.0, 1.0),
+        Option("south", "mail", 2_000, 3.0, 1.0),
+        Option("west", "mail", 9, 0.5, 1.0),
+    ),
     {name: Terms() for name in ("north", "south", "west")},
     budget=1_500.0,
-)  # fmt: skip
+)
 
 
 def test_the_best_is_treated_first_and_money_that_earns_less_than_itself_is_kept() -> None:
