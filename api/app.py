@@ -13,6 +13,7 @@ import api.decisions.endpoints
 import api.events.endpoints
 import api.experiments.endpoints
 import api.kill_switches.endpoints
+import api.kpis.endpoints
 import api.operations.endpoints
 import api.studies.endpoints
 from api import answers as kept_answers
@@ -104,6 +105,7 @@ def create_app(settings: Settings) -> FastAPI:
             api.experiments,
             api.decisions,
             api.studies,
+            api.kpis,
             api.assignments,
             api.events,
             api.kill_switches,

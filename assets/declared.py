@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from assets.partitions import split
 from causeway.declarations.experiment import ExperimentDeclaration
+from causeway.declarations.kpi import KpiDeclaration
 from causeway.declarations.metric import MetricDeclaration
 from causeway.declarations.study import StudyDeclaration
 from resources.postgres import PostgresResource
@@ -33,6 +34,11 @@ def _metric(postgres: PostgresResource, partition_key: str) -> MetricDeclaration
 def study(postgres: PostgresResource, partition_key: str) -> StudyDeclaration:
     """The study in force; LookupError when nothing is declared under that key."""
     return StudyDeclaration.model_validate(json.loads(_document(postgres, "studies", partition_key)))
+
+
+def kpi(postgres: PostgresResource, partition_key: str) -> KpiDeclaration:
+    """The KPI in force; LookupError when nothing is declared under that key."""
+    return KpiDeclaration.model_validate(json.loads(_document(postgres, "kpis", partition_key)))
 
 
 def _document(postgres: PostgresResource, table: str, partition_key: str) -> str:

@@ -3,6 +3,7 @@
 import dagster as dg
 
 experiments = dg.DynamicPartitionsDefinition(name="experiments")
+kpis = dg.DynamicPartitionsDefinition(name="kpis")
 studies = dg.DynamicPartitionsDefinition(name="studies")
 sources = dg.DynamicPartitionsDefinition(name="sources")
 flags = dg.DynamicPartitionsDefinition(name="flags")
@@ -14,7 +15,7 @@ tenants = dg.DynamicPartitionsDefinition(name="tenants")
 
 TENANT = "tenant"
 """The unit of partitions that are a whole tenant."""
-UNITS = {experiments.name: "experiment", studies.name: "study", tenants.name: TENANT}
+UNITS = {experiments.name: "experiment", studies.name: "study", kpis.name: "kpi", tenants.name: TENANT}
 """By partitions, the column that the second part of a key names, or tenant."""
 
 

@@ -1,14 +1,23 @@
 """The version of everything that lies outside the graph: what users declared, and how far the raw tables have grown."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import Any
 
 from causeway.assignment.batch.reach import reach_of
 from causeway.assignment.flags import FlagSet
 from resources.flags_in_force import flags_in_force
 from resources.postgres_client import PostgresClient
+
+READ_BY_KPIS = (
+    "estimates/study_effects",
+    "estimates/unit_effects",
+    "features/study_columns",
+    "features/study_units",
+)
+"""Assets of a study that a KPI is made from."""
 
 
 def of_experiments(client: PostgresClient) -> Mapping[str, str]:
@@ -53,6 +62,34 @@ def of_policies(client: PostgresClient) -> Mapping[str, str]:
 def of_studies(client: PostgresClient) -> Mapping[str, str]:
     """A study's declaration."""
     return _declared(client, "studies")
+
+
+def of_kpis(client: PostgresClient) -> Mapping[str, str]:
+    """A KPI's declaration with what was last made of its studies, which are partitions of another kind.
+
+    Whatever of them changes makes the KPIs of that very study stale, and no other.
+    """
+    return _pairs(
+        client,
+        f"""
+        SELECT k.tenant_id || '|' || k.key, left(encode(sha256(convert_to(
+            k.declaration_hash || coalesce(string_agg(
+                made.asset || made.partition_key || made.data_version, '' ORDER BY made.partition_key, made.asset
+            ), ''), 'UTF8')), 'hex'), 32)
+        FROM {client.table("registry.kpis")} AS k
+        LEFT JOIN LATERAL (
+            SELECT DISTINCT ON (p.asset, p.partition_key) p.asset, p.partition_key, p.data_version
+            FROM ops.provenance AS p
+            WHERE p.tenant_id = k.tenant_id
+                AND p.asset = ANY(%s)
+                AND (k.declaration -> 'studies' || jsonb_build_array(k.declaration -> 'study'))
+                ? split_part(p.partition_key, '|', 2)
+            ORDER BY p.asset, p.partition_key, p.materialized_at DESC
+        ) AS made ON true
+        GROUP BY k.tenant_id, k.key, k.declaration_hash
+        """,
+        (list(READ_BY_KPIS),),
+    )
 
 
 def of_features(client: PostgresClient) -> Mapping[str, str]:
@@ -137,5 +174,5 @@ def _declared(client: PostgresClient, table: str) -> Mapping[str, str]:
     )
 
 
-def _pairs(client: PostgresClient, query: str) -> Mapping[str, str]:
-    return {str(partition): str(version) for partition, version in client.fetch_all(query)}
+def _pairs(client: PostgresClient, query: str, parameters: Sequence[Any] | None = None) -> Mapping[str, str]:
+    return {str(partition): str(version) for partition, version in client.fetch_all(query, parameters)}

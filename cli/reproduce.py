@@ -99,6 +99,13 @@ def make_again(house: House, recorded: dict[str, Any]) -> dict[str, Any]:
             " WHERE coalesce(declaration ->> 'status', 'running') <> ALL(%s) ORDER BY 1",
             (list(DORMANT),),
         )
+        studies = scratch.fetch_all(
+            "SELECT tenant_id || '|' || study FROM (SELECT tenant_id, jsonb_array_elements_text("
+            "declaration -> 'studies' || jsonb_build_array(declaration -> 'study')) AS study"
+            f" FROM {scratch.table('registry.kpis')} WHERE tenant_id || '|' || key = %s) AS named"
+            " WHERE study IS NOT NULL",
+            (partition or "",),
+        )
         failures = run_again(
             defs,
             key,
@@ -107,6 +114,7 @@ def make_again(house: House, recorded: dict[str, Any]) -> dict[str, Any]:
             known_at=recorded["known_at"].isoformat(),
             tenant=tenant,
             of_tenant=[each for (each,) in experiments],
+            of_kpi=[each for (each,) in studies],
         )
         keys = partitions.keys_of(partition, _unit_of(defs, key)) if partition else {}
         table = ".".join(key.path)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence, Set
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from assets.partitions import experiments, studies, tenants
+from assets.partitions import experiments, kpis, studies, tenants
 from jobs.refresh import QUIET, root_causes
 from jobs.road import ROAD, find_interactions
 
@@ -22,19 +22,26 @@ def run_again(
     known_at: str,
     tenant: str,
     of_tenant: Sequence[str] = (),
+    of_kpi: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Make ``key`` and its ancestors, landings apart, one job of the road after another; return what failed.
 
     A gate that was closed then closes again, and is no failure. ``of_tenant``: the tenant's experiments, all of which
-    are made again for what is made of a whole tenant.
+    are made again for what is made of a whole tenant. ``of_kpi``: the studies that a KPI names, as partitions.
     """
     graph = defs.resolve_asset_graph()
     named = [partition] if partition else []
-    whole = graph.get(key).partitions_def == tenants
+    partitions_def = graph.get(key).partitions_def
+    whole, is_kpi = partitions_def == tenants, partitions_def == kpis
     return run_in_scratch(
         defs,
         graph.get_ancestor_asset_keys(key) | {key},
-        {experiments.name: of_tenant if whole else named, studies.name: named, tenants.name: named},
+        {
+            experiments.name: of_tenant if whole else named,
+            studies.name: of_kpi if is_kpi else named,
+            kpis.name: named,
+            tenants.name: named,
+        },
         jobs=(*ROAD[1:], find_interactions),
         prefix=prefix,
         known_at=known_at,

@@ -46,6 +46,16 @@ publish_experiment = dg.define_asset_job(
     selection=_of(("serving",), partitions.experiments) - dg.AssetSelection.assets(_PLANS),
     description="Put one experiment's results, or why there are none, where the API reads.",
 )
+analyse_kpi = dg.define_asset_job(
+    "analyse_kpi",
+    selection=_of(_ANALYSIS, partitions.kpis),
+    description="One KPI, from the effects of its studies to gaps, ranks and an allocation.",
+)
+publish_kpi = dg.define_asset_job(
+    "publish_kpi",
+    selection=_of(("serving",), partitions.kpis),
+    description="Put one KPI's gaps and allocation where the API reads.",
+)
 publish_study = dg.define_asset_job(
     "publish_study",
     selection=_of(("serving",), partitions.studies),
@@ -59,7 +69,17 @@ find_interactions = dg.define_asset_job(
     description="All pairs of one tenant's experiments: do they disturb each other?",
 )
 
-ROAD = (land, conform, design_experiment, analyse_experiment, analyse_study, publish_experiment, publish_study)
+ROAD = (
+    land,
+    conform,
+    design_experiment,
+    analyse_experiment,
+    analyse_study,
+    publish_experiment,
+    publish_study,
+    analyse_kpi,
+    publish_kpi,
+)
 GATED = frozenset({analyse_experiment.name, analyse_study.name})
 OF_EXPERIMENTS = frozenset({analyse_experiment.name, publish_experiment.name})
 OF_PLANS = frozenset({design_experiment.name})

@@ -17,6 +17,7 @@ _VERSIONS = {
     "experiments": versions.of_experiments,
     "policies": versions.of_policies,
     "studies": versions.of_studies,
+    "kpis": versions.of_kpis,
     "sources": versions.of_sources,
 }
 PUBLISHED = tuple(dg.AssetKey(["serving", name]) for name in ("experiments", "experiment_results", "experiment_health"))

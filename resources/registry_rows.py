@@ -19,6 +19,7 @@ from resources.postgres_client import PostgresTransaction
 TABLES = {
     "experiment": "experiments",
     "study": "studies",
+    "kpi": "kpis",
     "metric": "metrics",
     "feature": "features",
     "source": "sources",
@@ -27,7 +28,7 @@ TABLES = {
     "saved_group": "saved_groups",
 }
 EVENT_TYPES = "event_types"
-REFERRING = ("experiments", "metrics", "flags", "layers", "saved_groups", EVENT_TYPES)
+REFERRING = ("experiments", "metrics", "flags", "layers", "saved_groups", "studies", "kpis", EVENT_TYPES)
 LOCK_TENANT = "SELECT pg_advisory_xact_lock(hashtextextended('registry|' || %s, 0))"
 """Taken before a tenant's registry is read to be changed, by whoever changes it."""
 

@@ -10,6 +10,7 @@ from causeway.declarations.declaration import Declaration, Path
 from causeway.declarations.event_type import EventTypeDeclaration
 from causeway.declarations.experiment import ExperimentDeclaration
 from causeway.declarations.flag import FlagDeclaration
+from causeway.declarations.kpi import KpiDeclaration
 from causeway.declarations.layer import LayerDeclaration
 from causeway.declarations.life_cycle import problems_of_layer_change, problems_of_transition, problems_of_version
 from causeway.declarations.problem import path_text
@@ -17,7 +18,7 @@ from causeway.declarations.references import Fault, faults_of
 from causeway.declarations.refusal import Refusal
 from causeway.declarations.standing import Standing
 
-Evaluated = (ExperimentDeclaration, FlagDeclaration, LayerDeclaration)
+Evaluated = (ExperimentDeclaration, FlagDeclaration, LayerDeclaration, KpiDeclaration)
 
 
 def admit(new: Declaration, standing: Standing) -> list[Refusal]:

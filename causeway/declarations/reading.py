@@ -13,6 +13,7 @@ from causeway.declarations.experiment import ExperimentDeclaration
 from causeway.declarations.explanation import problems_of
 from causeway.declarations.feature import FeatureDeclaration
 from causeway.declarations.flag import FlagDeclaration
+from causeway.declarations.kpi import KpiDeclaration
 from causeway.declarations.layer import LayerDeclaration
 from causeway.declarations.metric import MetricDeclaration
 from causeway.declarations.problem import DeclarationError, Problem, shown
@@ -25,6 +26,7 @@ from causeway.declarations.yaml_values import YamlValues, read_yaml
 AnyDeclaration = (
     ExperimentDeclaration
     | StudyDeclaration
+    | KpiDeclaration
     | MetricDeclaration
     | FeatureDeclaration
     | SourceDeclaration
@@ -39,6 +41,7 @@ _Discriminated = Annotated[AnyDeclaration, Field(discriminator="kind")]
 MODELS: dict[str, type[AnyDeclaration]] = {
     "experiment": ExperimentDeclaration,
     "study": StudyDeclaration,
+    "kpi": KpiDeclaration,
     "metric": MetricDeclaration,
     "feature": FeatureDeclaration,
     "source": SourceDeclaration,

@@ -10,6 +10,7 @@ from causeway.declarations.assignment import Prerequisite
 from causeway.declarations.declaration import Path
 from causeway.declarations.experiment import ExperimentDeclaration
 from causeway.declarations.flag import FlagDeclaration
+from causeway.declarations.kpi import KpiDeclaration
 from causeway.declarations.layer import LayerDeclaration
 from causeway.declarations.metric import Metric
 from causeway.declarations.refusal import Code, Refusal
@@ -40,6 +41,8 @@ def faults_of(standing: Standing) -> list[Fault]:
         found += [Fault("flag", flag.key, each) for each in _of_flag(flag, standing)]
     for layer in standing.layers.values():
         found += [Fault("layer", layer.key, each) for each in _of_layer(layer, standing)]
+    for kpi in standing.kpis.values():
+        found += [Fault("kpi", kpi.key, each) for each in _of_kpi(kpi, standing)]
     edges = _edges(standing)
     circles = list(_cycles(edges, standing))
     return found + (circles or list(_long_chains(edges, standing)))
@@ -178,6 +181,30 @@ def _of_layer(layer: LayerDeclaration, standing: Standing) -> Iterator[Refusal]:
             if attribute != first:
                 sentence = f"{experiment.key!r} hashes {attribute!r}, but {hashed[first]!r} hashes {first!r}"
                 yield Refusal(path, f"{sentence}; in one layer all hash the same attribute", "unit")
+
+
+def _of_kpi(kpi: KpiDeclaration, standing: Standing) -> Iterator[Refusal]:
+    outcome: str | None = None
+    for index, key in enumerate(kpi.interventions):
+        path: Path = ("studies", index) if kpi.studies else ("study",)
+        study = standing.studies.get(key)
+        if study is None:
+            yield _unknown(path, "study", key, standing.studies)
+            continue
+        outcome = outcome or study.outcome.column
+        if study.outcome.column != outcome:
+            sentence = (
+                f"study {key!r} has the outcome {study.outcome.column!r}, and {kpi.interventions[0]!r} {outcome!r}"
+            )
+            yield Refusal(path, f"{sentence}; interventions compete for one outcome", "reference")
+        for column in kpi.columns:
+            if column not in study.columns:
+                sentence = f"study {key!r} declares no column {column!r}{did_you_mean(column, study.columns)}"
+                yield Refusal(_place_of_column(kpi, column), sentence, "reference")
+
+
+def _place_of_column(kpi: KpiDeclaration, column: str) -> Path:
+    return ("segments", kpi.segments.index(column)) if column in kpi.segments else ("cost",)
 
 
 def _of_prerequisites(prerequisites: Iterable[Prerequisite], base: Path, standing: Standing) -> Iterator[Refusal]:

@@ -9,9 +9,11 @@ from causeway.declarations.declaration import Declaration
 from causeway.declarations.event_type import EventTypeDeclaration
 from causeway.declarations.experiment import ExperimentDeclaration
 from causeway.declarations.flag import FlagDeclaration
+from causeway.declarations.kpi import KpiDeclaration
 from causeway.declarations.layer import LayerDeclaration
 from causeway.declarations.metric import MetricDeclaration
 from causeway.declarations.saved_group import SavedGroupDeclaration
+from causeway.declarations.study import StudyDeclaration
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,8 @@ class Standing:
     saved_groups: Mapping[str, SavedGroupDeclaration] = field(default_factory=dict)
     event_types: Mapping[tuple[str, int], EventTypeDeclaration] = field(default_factory=dict)
     metrics: Mapping[str, MetricDeclaration] = field(default_factory=dict)
+    studies: Mapping[str, StudyDeclaration] = field(default_factory=dict)
+    kpis: Mapping[str, KpiDeclaration] = field(default_factory=dict)
 
     @classmethod
     def of(cls, declarations: Iterable[Declaration]) -> Standing:
@@ -34,6 +38,7 @@ class Standing:
         """This standing with ``declarations`` in force as well, in place of those of the same key."""
         experiments, flags, layers = dict(self.experiments), dict(self.flags), dict(self.layers)
         saved_groups, event_types, metrics = dict(self.saved_groups), dict(self.event_types), dict(self.metrics)
+        studies, kpis = dict(self.studies), dict(self.kpis)
         for each in declarations:
             if isinstance(each, ExperimentDeclaration):
                 experiments[each.key] = each
@@ -47,7 +52,11 @@ class Standing:
                 event_types[each.key, each.version] = each
             elif isinstance(each, MetricDeclaration):
                 metrics[each.key] = each
-        return Standing(experiments, flags, layers, saved_groups, event_types, metrics)
+            elif isinstance(each, StudyDeclaration):
+                studies[each.key] = each
+            elif isinstance(each, KpiDeclaration):
+                kpis[each.key] = each
+        return Standing(experiments, flags, layers, saved_groups, event_types, metrics, studies, kpis)
 
     def holdouts_of(self, experiment: ExperimentDeclaration) -> tuple[str, ...]:
         """Keys of the holdouts that keep units from ``experiment``: those it names, and those that name it."""

@@ -1,0 +1,1 @@
+"""Served gaps, ranks and allocations of KPIs."""
