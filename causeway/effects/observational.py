@@ -8,6 +8,7 @@ done around it, each with its reason beside it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -24,8 +25,9 @@ from causeway.effects.causal_graph import (
     read_dot,
 )
 from causeway.effects.dowhy_regression import LINEAR_REGRESSION, DowhyRegression, quiet
+from causeway.effects.least_squares import TreatmentCoefficient, treatment_coefficient
 from causeway.effects.overlap import Balance, Overlap, balance, overlap
-from causeway.effects.refutations import MIN_RESIDUAL_DF, Refutation, functional_form
+from causeway.effects.refutations import PROBLEM_ALPHA, Refutation
 from causeway.effects.study_frame import Encoded, Refusal, StudyFrame, read_study_frame
 from causeway.statistics.comparison import check_alpha
 from causeway.statistics.difference_in_means import difference_in_means
@@ -49,6 +51,7 @@ LARGE_SHARE_LEFT_OUT = 0.20
 # A treatment whose variance given the confounders is below this share of its variance is a function of them.
 COLLINEAR = 1e-10
 ROUNDING = 1e-10
+MIN_RESIDUAL_DF = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +329,7 @@ def _adjusted(
 def _refute(
     regression: DowhyRegression, data: StudyFrame, confounders: Encoded, seed: int, placebo_simulations: int
 ) -> tuple[Refutation, ...]:
-    curved = functional_form(data, confounders, regression.coefficient, method=LINEAR_REGRESSION)
+    curved = _functional_form(data, confounders, regression.coefficient, method=LINEAR_REGRESSION)
     return (regression.placebo(seed, placebo_simulations), *(() if curved is None else (curved,)))
 
 
@@ -345,4 +348,40 @@ def _unadjusted(blank: MethodEstimate, data: StudyFrame, alpha: float) -> Method
         ci_high=effect.ci_high,
         p_value=effect.p_value,
         settings={**effect.settings, "mean": effect.mean, "mean_control": effect.mean_control},
+    )
+
+
+def _functional_form(
+    data: StudyFrame, confounders: Encoded, linear: TreatmentCoefficient, *, method: str
+) -> Refutation | None:
+    """Does the effect survive letting the confounders act in curves? None where there is nothing to bend.
+
+    Squares of the standardised numeric confounders are added. The two estimates come from the same units, so
+    the variance of their difference is the sum of the squared differences of each unit's contribution
+    (Hausman 1978, Econometrica 46, 1251-1271, without his assumption that one of them is efficient). A
+    problem is a difference that is both unlikely (p < 0.05) and larger than one standard error: in large
+    data every curve is significant, and one that does not move the answer does not matter.
+    """
+    x, n = confounders.values, len(data.outcome)
+    # An indicator has no square of its own.
+    bent = [position for position in range(x.shape[1]) if len(np.unique(x[:, position])) > 2]
+    if not bent or n - x.shape[1] - len(bent) - 2 < MIN_RESIDUAL_DF:
+        return None
+    scaled = (x - x.mean(axis=0)) / x.std(axis=0)
+    curved = treatment_coefficient(
+        np.column_stack([np.ones(n), data.treated, scaled, scaled[:, bent] ** 2]), data.outcome
+    )
+    difference = curved.value - linear.value
+    change = curved.influence - linear.influence
+    std_error = math.sqrt(float(change @ change))
+    p_value = float(2 * stats.norm.sf(abs(difference) / std_error)) if std_error > 0 else 1.0
+    return Refutation(
+        name="functional_form",
+        method=method,
+        new_effect=curved.value,
+        p_value=p_value,
+        problem_found=p_value < PROBLEM_ALPHA and abs(difference) > linear.std_error,
+        detail=f"with squares of the numeric confounders the effect is {curved.value:.4g} instead of "
+        f"{linear.value:.4g}, {abs(difference) / linear.std_error:.1f} standard errors away "
+        f"(p = {p_value:.3f})",
     )

@@ -1,0 +1,102 @@
+"""Estimates by instruments as problems that can be refuted like any other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from causeway.effects.folds import deal_folds
+from causeway.effects.influence import Array, Flags, Labels, Linearised
+from causeway.effects.instruments.local_average import local_average_effect
+from causeway.effects.instruments.two_stage_least_squares import two_stage_least_squares
+from causeway.effects.nuisances import Nuisances, Target, cross_fit
+from causeway.effects.problem import Problem
+from causeway.effects.refutations.estimators import few_folds
+
+INSIDE = 0.01
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InstrumentProblem(Problem):
+    """instruments: (n, q). treatment: (n,), where it is on a scale; else None, and `treated` says it."""
+
+    instruments: Array = field(default_factory=lambda: np.empty((0, 0)))
+    treatment: Array | None = None
+
+    @property
+    def dose(self) -> Array:
+        return self.treated.astype(np.float64) if self.treatment is None else self.treatment
+
+    @property
+    def encouraged(self) -> Flags | None:
+        """The arms of a single instrument of two values; None of any other."""
+        if self.instruments.shape[1] != 1:
+            return None
+        column = self.instruments[:, 0]
+        low, high = column.min(), column.max()
+        return column == high if bool(np.isin(column, (low, high)).all()) else None
+
+    def among(self, rows: Flags | Labels) -> InstrumentProblem:
+        some = Problem.among(self, rows)
+        assert isinstance(some, InstrumentProblem)
+        treatment = None if self.treatment is None else self.treatment[rows]
+        return replace(some, instruments=self.instruments[rows], treatment=treatment)
+
+
+@dataclass(frozen=True, slots=True)
+class TwoStage:
+    """Two-stage least squares."""
+
+    adjusts: bool = True
+
+    def estimate(self, problem: Problem) -> Linearised:
+        assert isinstance(problem, InstrumentProblem)
+        found = two_stage_least_squares(
+            problem.outcome,
+            problem.dose,
+            problem.instruments,
+            problem.x,
+            weights=problem.weights,
+            clusters=problem.clusters,
+        )
+        if found.effect is None:
+            raise ValueError(f"two-stage least squares gives no estimate: {found.reason}")
+        return found.effect
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAverage:
+    """The doubly robust effect on compliers."""
+
+    adjusts: bool = True
+
+    def estimate(self, problem: Problem) -> Linearised:
+        assert isinstance(problem, InstrumentProblem)
+        z = problem.encouraged
+        if z is None:
+            raise ValueError("the local average effect has one instrument of two values")
+        seed = problem.seeds[0]
+        folds = deal_folds(z, few_folds(problem.n), seed, clusters=problem.clusters)
+        t = problem.treated.astype(np.float64)
+        targets = [
+            Target("propensity", "probability", z.astype(np.float64)),
+            Target("outcome_control", "regression", problem.outcome, ~z),
+            Target("outcome_treated", "regression", problem.outcome, z),
+            Target("treatment_control", "probability", t, ~z),
+            Target("treatment_treated", "probability", t, z),
+        ]
+        one = cross_fit(targets, problem.x, [folds], [seed], weights=problem.weights, given=problem.given)[0][0]
+        propensity = np.clip(one["propensity"], INSIDE, 1 - INSIDE)
+        found = local_average_effect(
+            problem.outcome,
+            problem.treated,
+            z,
+            on_outcome=Nuisances(folds, propensity, one["outcome_control"], one["outcome_treated"]),
+            on_treatment=Nuisances(folds, propensity, one["treatment_control"], one["treatment_treated"]),
+            weights=problem.weights,
+            clusters=problem.clusters,
+        )
+        if found.effect is None:
+            raise ValueError(f"there is no local average effect: {found.reason}")
+        return found.effect
