@@ -71,9 +71,7 @@ def causal_graph(
     return drawing
 
 
-def _rows(
-    edges: Sequence[tuple[str, str]], parts: Mapping[str, Part], *, treatment: str, outcome: str
-) -> list[_Row]:
+def _rows(edges: Sequence[tuple[str, str]], parts: Mapping[str, Part], *, treatment: str, outcome: str) -> list[_Row]:
     names = list(dict.fromkeys([*(name for edge in edges for name in edge), treatment, outcome, *parts]))
     causes: dict[str, set[str]] = {name: set() for name in names}
     effects: dict[str, set[str]] = {name: set() for name in names}
@@ -116,9 +114,7 @@ def _lines(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _description(
-    edges: Sequence[tuple[str, str]], parts: Mapping[str, Part], treatment: str, outcome: str
-) -> str:
+def _description(edges: Sequence[tuple[str, str]], parts: Mapping[str, Part], treatment: str, outcome: str) -> str:
     by_words: dict[str, list[str]] = {}
     for name, part in parts.items():
         by_words.setdefault(part.words, []).append(name)

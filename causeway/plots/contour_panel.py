@@ -64,9 +64,7 @@ def contour_panel(
         if first >= most_treatment:
             continue
         steps = [first + (most_treatment - first) * at / POINTS for at in range(POINTS + 1)]
-        line = [
-            (1000 * d / most_treatment, 1000 * (1 - needed * (1 - d) / d / most_outcome)) for d in steps if d > 0
-        ]
+        line = [(1000 * d / most_treatment, 1000 * (1 - needed * (1 - d) / d / most_outcome)) for d in steps if d > 0]
         if not line:
             continue
         if left == 0:

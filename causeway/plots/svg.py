@@ -49,10 +49,12 @@ stroke-linejoin:round;stroke-linecap:round}
 .chart .curve.nothing{stroke:var(--chart-bad,#b34700);stroke-width:2.6}
 .chart .band.lost{fill:var(--chart-bad,#b34700);fill-opacity:.12}
 .chart .arc{fill:none;stroke:var(--chart-quiet,#55606d);stroke-width:1.3;stroke-opacity:.8}
-.chart .head{fill:var(--chart-quiet,#55606d)}.chart .arc.asked{stroke:var(--chart-good,#0068a3);stroke-width:2.6;stroke-opacity:1}
+.chart .head{fill:var(--chart-quiet,#55606d)}
+.chart .arc.asked{stroke:var(--chart-good,#0068a3);stroke-width:2.6;stroke-opacity:1}
 .chart .head.asked{fill:var(--chart-good,#0068a3)}.chart .arc.unseen{stroke-dasharray:4 3}
 .chart .node{fill:var(--chart-paper,#fff);stroke:var(--chart-ink,#1f2933);stroke-width:2}
-.chart .node.asked{fill:var(--chart-good,#0068a3);stroke:var(--chart-good,#0068a3)}.chart .node.unseen{stroke-dasharray:3 2.5}
+.chart .node.asked{fill:var(--chart-good,#0068a3);stroke:var(--chart-good,#0068a3)}
+.chart .node.unseen{stroke-dasharray:3 2.5}
 .chart .node.refused{stroke:var(--chart-bad,#b34700)}
 """
 
