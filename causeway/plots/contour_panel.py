@@ -55,26 +55,18 @@ def contour_panel(
     for share in (0.0, 0.5, 1.0):
         drawing.line(LEFT, down(share * most_outcome), RIGHT, down(share * most_outcome), "rule")
         drawing.line(across(share * most_treatment), TOP, across(share * most_treatment), BOTTOM, "rule")
-    labels: list[tuple[float, float]] = []
-    words: list[tuple[float, float, str, str]] = []
+    labels: list[tuple[float, str, str]] = []
     for left in LEFT_OVER:
         needed = ((1 - left) * (effect - null) / scale) ** 2
-        # Where the line enters from above.
-        first = needed / (needed + most_outcome)
-        if first >= most_treatment:
-            continue
-        steps = [first + (most_treatment - first) * at / POINTS for at in range(POINTS + 1)]
-        line = [(1000 * d / most_treatment, 1000 * (1 - needed * (1 - d) / d / most_outcome)) for d in steps if d > 0]
+        line = _line(needed, most_treatment, most_outcome)
         if not line:
             continue
         if left == 0:
             drawing.curves(*place, bands=[[*line, (1000.0, 0.0)]], kind="lost")
         drawing.curves(*place, curves=[line], kind="nothing" if left == 0 else "level")
-        height = down(needed * (1 - most_treatment) / most_treatment)
-        spot = (RIGHT + 1.5, height + 4)
-        if all(abs(spot[1] - other[1]) >= 15 for other in labels):
-            labels.append(spot)
-            words.append((*spot, tick(null + left * (effect - null)), "name" if left == 0 else "quiet"))
+        level = down(needed * (1 - most_treatment) / most_treatment) + 4
+        if all(abs(level - other) >= 15 for other, _, _ in labels):
+            labels.append((level, tick(null + left * (effect - null)), "name" if left == 0 else "quiet"))
     taken: list[tuple[float, float]] = []
     for each in sorted(known, key=lambda one: -math.sqrt(one.outcome * one.treatment)):
         if each.treatment > most_treatment or each.outcome > most_outcome:
@@ -87,8 +79,8 @@ def contour_panel(
             drawing.text(x, y - 3, fitted(each.name, 16), "", hint=each.name, shift=9)
     if robustness_value is not None and 0 < robustness_value <= min(most_treatment, most_outcome):
         drawing.mark(across(robustness_value), down(robustness_value), "bad")
-    for x, y, text, kind in words:
-        drawing.text(x, y, text, kind)
+    for level, text, kind in labels:
+        drawing.text(RIGHT + 1.5, level, text, kind)
     drawing.text(0, 13, "share of what is left of the outcome", "quiet")
     for share in (0.0, 0.5, 1.0):
         drawing.text(0, down(share * most_outcome) + (0 if share == 0 else 4), _percent(share * most_outcome), "quiet")
@@ -98,6 +90,16 @@ def contour_panel(
         )
     drawing.text(LEFT, BOTTOM + 35, "share of what is left of the treatment", "quiet")
     return drawing
+
+
+def _line(needed: float, most_treatment: float, most_outcome: float) -> list[tuple[float, float]]:
+    """Points of y = needed (1 - d) / d inside the picture, of 0 to 1000 in both directions; empty where it is outside."""
+    # Where the line enters from above.
+    first = needed / (needed + most_outcome)
+    if not 0 < first < most_treatment:
+        return []
+    steps = [first + (most_treatment - first) * at / POINTS for at in range(POINTS + 1)]
+    return [(1000 * d / most_treatment, 1000 * (1 - needed * (1 - d) / d / most_outcome)) for d in steps]
 
 
 def _percent(share: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -13,7 +13,9 @@ from markupsafe import Markup
 
 from causeway.plots.effect_over_time import day_in_words
 from causeway.plots.svg import CHART_STYLE, Drawing, cleaned
+from causeway.report.chart import Chart
 from causeway.report.numbers import p_value
+from causeway.report.section import Checks, Facts
 from causeway.report.words import said
 
 
@@ -56,7 +58,13 @@ def _environment() -> Environment:
         finalize=lambda value: cleaned(value) if type(value) is str else value,
     )
     environment.filters |= {"day": day_in_words, "moment": moment_in_words, "said": said, "drawn": _drawn, "p": p_value}
+    for name, kind in (("chart", Chart), ("checks", Checks), ("facts", Facts)):
+        environment.tests[name] = partial(_is_a, kind)
     return environment
+
+
+def _is_a(kind: type, block: object) -> bool:
+    return isinstance(block, kind)
 
 
 def _drawn(drawing: Drawing) -> Markup:
