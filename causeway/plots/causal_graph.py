@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from causeway.plots.svg import Drawing, breadth, fitted
 
-GUTTER, LONGEST_LINE, MOST_LINES = 104.0, 26, 4
+WIDEST, LONGEST_LINE, MOST_LINES = 130.0, 26, 4
 LINE, BELOW = 17, 26
 MOST_NODES = 60
 
@@ -47,27 +47,28 @@ def causal_graph(
     row_of = {name: at for at, row in enumerate(rows) for name in row.names}
     tops = [4 + sum(row.height for row in rows[:at]) for at in range(len(rows) + 1)]
     arrows = sorted(
-        {(row_of[one], row_of[other]) for one, other in edges if one in row_of and other in row_of and one != other}
+        {(row_of[one], row_of[other]) for one, other in edges if one in row_of and other in row_of}
+        - {(at, at) for at in range(len(rows))}
     )
     drawing = Drawing(tops[-1] + 2, _description(edges, parts, treatment, outcome))
     levels = [tops[at] + 12 for at in range(len(rows))]
+    bulges = {pair: min(WIDEST, 30 + 0.42 * abs(levels[pair[0]] - levels[pair[1]])) for pair in arrows}
+    # A curve like this reaches three quarters as far as its handles.
+    gutter = 14 + 0.75 * max([0.0, *bulges.values()])
     # The long ones first, so that the short ones lie above them.
     for start, end in sorted(arrows, key=lambda pair: (-abs(pair[0] - pair[1]), pair)):
-        if start == end:
-            continue
-        reach = abs(levels[end] - levels[start])
         kind = "asked" if (treatment in rows[start].names and outcome in rows[end].names) else ""
         if "unseen" in (rows[start].part.kind, rows[end].part.kind):
             kind = f"{kind} unseen".strip()
-        drawing.arrow(GUTTER, levels[start], levels[end], min(GUTTER + 10, 30 + 0.42 * reach), kind)
+        drawing.arrow(gutter, levels[start], levels[end], bulges[start, end], kind)
     for at, row in enumerate(rows):
-        drawing.node(GUTTER, levels[at], row.part.kind)
+        drawing.node(gutter, levels[at], row.part.kind)
         for place, line in enumerate(row.lines):
             drawing.text(
                 0, levels[at] + 4 + LINE * place, line, "name", hint=", ".join(row.names) if place == 0 else "",
-                shift=GUTTER + 16,
+                shift=gutter + 16,
             )  # fmt: skip
-        drawing.text(0, levels[at] + 4 + LINE * len(row.lines), row.part.words, "quiet", shift=GUTTER + 16)
+        drawing.text(0, levels[at] + 4 + LINE * len(row.lines), row.part.words, "quiet", shift=gutter + 16)
     return drawing
 
 

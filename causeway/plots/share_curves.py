@@ -70,7 +70,7 @@ def share_curves(
         drawing.mark(across(chosen[0]), down(chosen[1]), "open")
     drawing.line(LEFT, 9, LEFT + 6, 9, "span good")
     drawing.text(LEFT + 8, 13, "by predicted effect", "quiet")
-    drawing.line(58, 9, 64, 9, "zero")
+    drawing.line(58, 9, 64, 9, "dashed")
     drawing.text(66, 13, "at random", "quiet")
     for value in ticks:
         drawing.text(0, down(value) - 3, tick(value), "quiet")

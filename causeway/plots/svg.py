@@ -41,6 +41,7 @@ stroke-linejoin:round;stroke-linecap:round}
 .chart .band{fill:var(--chart-good,#0068a3);fill-opacity:.2}
 .chart .bar{fill:var(--chart-good,#0068a3);fill-opacity:.75}.chart .bar.bad{fill:var(--chart-bad,#b34700)}
 .chart .trough{fill:var(--chart-faint,#e3e7ec)}
+.chart .dashed{stroke:var(--chart-quiet,#55606d);stroke-width:1.5;stroke-dasharray:5 4}
 .chart .tick{stroke:var(--chart-ink,#1f2933);stroke-width:2.5}
 .chart .bar.other{fill:var(--chart-quiet,#55606d)}.chart .interval{fill:var(--chart-good,#0068a3);fill-opacity:.16}
 .chart .chosen{fill:var(--chart-faint,#e3e7ec);fill-opacity:.55}

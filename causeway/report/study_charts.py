@@ -46,7 +46,7 @@ def estimates_chart(answer: Document) -> Chart | None:
         return Chart("estimates-chart", "", drawing, "")
     caption = (
         f"Effect on {answer.get('outcome')} with its {level(words.CONFIDENCE)} interval, beside whose effect it is."
-        " Shaded: the headline. Disc: the interval excludes zero; ring: it does not. Other targets need not agree with it."
+        " Shaded: the headline. Disc: the interval excludes zero; ring: it does not. Other targets need not agree."
     )
     return Chart("estimates-chart", "", drawing, caption)
 
@@ -69,7 +69,7 @@ def graph_chart(answer: Document, treatment: str) -> Chart | None:
         for name in graph.get(key) or ():
             parts.setdefault(str(name), Part(role, kind))
     drawing = causal_graph(edges, parts, treatment=treatment, outcome=outcome)
-    caption = "Causes stand above their effects. Heavy: the arrow that is asked about. Names with the same arrows share a row."
+    caption = "Causes stand above their effects. Heavy: the arrow asked about. Names with the same arrows share a row."
     if any(part.kind == "unseen" for part in parts.values()):
         caption += " Dashed: what was not measured."
     return Chart("graph-chart", "", drawing, caption)
@@ -172,7 +172,7 @@ def contour_chart(answer: Document) -> Chart | None:
     )  # fmt: skip
     caption = (
         "What is left of the effect if something unmeasured is that strong; heavy line: nothing, and beyond it the"
-        " other sign. Rings: as strong as what was measured. Diamond: the robustness value, where it lies in the picture."
+        " other sign. Rings: as strong as what was measured. Diamond: the robustness value, where it is in sight."
     )
     return Chart("contour-chart", "", drawing, caption)
 

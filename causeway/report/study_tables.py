@@ -94,7 +94,7 @@ def negative_controls_of(answer: Document) -> Table | None:
             )
         )
     columns = ("Column", "In place of", "Effect found", "p")
-    return Table("Negative controls: effects where there can be none", columns, tuple(rows)) if rows else None
+    return Table("Effects where there can be none", columns, tuple(rows)) if rows else None
 
 
 def refutations_of(answer: Document) -> Table | None:
@@ -121,8 +121,8 @@ def benchmarks_of(sensitivity: Document) -> Table | None:
     rows = tuple(
         (
             Cell(name, is_name=True),
-            Cell("all that is left" if outcome is None else percent(treatment)),
-            Cell("none" if outcome is None else percent(outcome)),
+            Cell("all that is left" if outcome is None else percent(treatment, 0.01)),
+            Cell("none" if outcome is None else percent(outcome, 0.01)),
         )
         for name, treatment, outcome in benchmarks(sensitivity)
     )
