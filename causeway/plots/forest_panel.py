@@ -22,7 +22,7 @@ class PanelRow:
     """One comparison: its name, the words for its numbers, and the numbers where there are any.
 
     `words` says the effect with its interval, or why there is none. `kind` is "good", "bad" or "open" (not separated
-    from no effect).
+    from no effect). `is_chosen` puts a shade behind it.
     """
 
     label: str
@@ -31,6 +31,7 @@ class PanelRow:
     ci_low: float | None = None
     ci_high: float | None = None
     kind: str = "open"
+    is_chosen: bool = False
 
 
 def forest_panel(
@@ -69,6 +70,9 @@ def forest_panel(
     step = 42 if compact else 60
     bottom = step * len(shown) + 6
     drawing = Drawing(bottom + (24 if drawn else 2), _description(title, shown, len(rows)))
+    for position, row in enumerate(shown):
+        if row.is_chosen:
+            drawing.bar(-0.8, step * position, 101.6, step, "chosen")
     if drawn:
         for value in axis_ticks(low, high, 4):
             drawing.line(across(value), 2, across(value), bottom, "rule")

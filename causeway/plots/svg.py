@@ -41,7 +41,22 @@ stroke-linejoin:round;stroke-linecap:round}
 .chart .band{fill:var(--chart-good,#0068a3);fill-opacity:.2}
 .chart .bar{fill:var(--chart-good,#0068a3);fill-opacity:.75}.chart .bar.bad{fill:var(--chart-bad,#b34700)}
 .chart .trough{fill:var(--chart-faint,#e3e7ec)}
+.chart .dashed{stroke:var(--chart-quiet,#55606d);stroke-width:1.5;stroke-dasharray:5 4}
 .chart .tick{stroke:var(--chart-ink,#1f2933);stroke-width:2.5}
+.chart .bar.other{fill:var(--chart-quiet,#55606d)}.chart .interval{fill:var(--chart-good,#0068a3);fill-opacity:.16}
+.chart .chosen{fill:var(--chart-faint,#e3e7ec);fill-opacity:.55}
+.chart .curve.chance{stroke:var(--chart-quiet,#55606d);stroke-width:1.5;stroke-dasharray:5 4}
+.chart .curve.level{stroke:var(--chart-quiet,#55606d);stroke-width:1.2}
+.chart .curve.nothing{stroke:var(--chart-bad,#b34700);stroke-width:2.6}
+.chart .band.lost{fill:var(--chart-bad,#b34700);fill-opacity:.12}
+.chart .arc{fill:none;stroke:var(--chart-quiet,#55606d);stroke-width:1.3;stroke-opacity:.8}
+.chart .head{fill:var(--chart-quiet,#55606d)}
+.chart .arc.asked{stroke:var(--chart-good,#0068a3);stroke-width:2.6;stroke-opacity:1}
+.chart .head.asked{fill:var(--chart-good,#0068a3)}.chart .arc.unseen{stroke-dasharray:4 3}
+.chart .node{fill:var(--chart-paper,#fff);stroke:var(--chart-ink,#1f2933);stroke-width:2}
+.chart .node.asked{fill:var(--chart-good,#0068a3);stroke:var(--chart-good,#0068a3)}
+.chart .node.unseen{stroke-dasharray:3 2.5}
+.chart .node.refused{stroke:var(--chart-bad,#b34700)}
 """
 
 
@@ -121,11 +136,22 @@ class Drawing:
             f' height="{_short(height)}" rx="2"/>'
         )
 
-    def text(self, x: float, y: float, text: str, kind: str = "", *, anchor: str = "start", hint: str = "") -> None:
-        """A line of text on the base line y; `hint` is shown when it is pointed at."""
+    def text(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        kind: str = "",
+        *,
+        anchor: str = "start",
+        hint: str = "",
+        shift: float = 0.0,
+    ) -> None:
+        """A line of text on the base line y, `shift` pixels beside x; `hint` is shown when it is pointed at."""
         title = f"<title>{escaped(hint)}</title>" if hint else ""
+        beside = f' dx="{_short(shift)}"' if shift else ""
         self._parts.append(
-            f'<text class="{kind}" x="{_short(x)}%" y="{_short(y)}" text-anchor="{anchor}">'
+            f'<text class="{kind}" x="{_short(x)}%" y="{_short(y)}"{beside} text-anchor="{anchor}">'
             f"{title}{escaped(text)}</text>"
         )
 
@@ -134,6 +160,19 @@ class Drawing:
         shape = '<path d="M-6.5 0L0-6.5 6.5 0 0 6.5Z"/>' if kind == "bad" else '<circle r="5"/>'
         self._parts.append(f'<svg class="mark {kind}" x="{_short(x)}%" y="{_short(y)}">{shape}</svg>')
 
+    def node(self, x: float, y: float, kind: str) -> None:
+        """A disc for something that has causes and effects; here x is in pixels too."""
+        self._parts.append(f'<circle class="node {kind}" cx="{_short(x)}" cy="{_short(y)}" r="6"/>')
+
+    def arrow(self, x: float, start: float, end: float, bulge: float, kind: str) -> None:
+        """An arc on the left from height `start` to height `end`, with its point at the end; all in pixels."""
+        tip = x - 8
+        self._parts.append(
+            f'<path class="arc {kind}" d="M{_short(tip)} {_short(start)}C{_short(x - bulge)} {_short(start)}'
+            f' {_short(x - bulge)} {_short(end)} {_short(tip - 5)} {_short(end)}"/>'
+            f'<path class="head {kind}" d="M{_short(tip)} {_short(end)}l-9 -4v8z"/>'
+        )
+
     def curves(
         self,
         x: float,
@@ -141,12 +180,14 @@ class Drawing:
         width: float,
         height: float,
         *,
-        bands: Sequence[Sequence[tuple[float, float]]],
-        curves: Sequence[Sequence[tuple[float, float]]],
+        bands: Sequence[Sequence[tuple[float, float]]] = (),
+        curves: Sequence[Sequence[tuple[float, float]]] = (),
+        kind: str = "",
     ) -> None:
         """Areas and lines through points of 0 to 1000 in both directions, stretched over a place, cut at its edge."""
-        shapes = [f'<path class="band" d="{_path(points)}Z"/>' for points in bands]
-        shapes += [f'<path class="curve" d="{_path(points)}"/>' for points in curves]
+        more = f" {kind}" if kind else ""
+        shapes = [f'<path class="band{more}" d="{_path(points)}Z"/>' for points in bands]
+        shapes += [f'<path class="curve{more}" d="{_path(points)}"/>' for points in curves]
         self._parts.append(
             f'<svg class="inner" x="{_short(x)}%" y="{_short(y)}" width="{_short(width)}%" height="{_short(height)}"'
             f' viewBox="0 0 1000 1000" preserveAspectRatio="none">{"".join(shapes)}</svg>'

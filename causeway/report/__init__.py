@@ -1,1 +1,1 @@
-"""One experiment as one HTML page: plain values in, text out."""
+"""An experiment, or a study, as one HTML page: plain values in, text out."""

@@ -1,4 +1,4 @@
-"""The drawings of a report, each with its caption."""
+"""The drawings of an experiment's report, each with its caption."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from causeway.plots.effect_over_time import (
     leaves_the_picture,
 )
 from causeway.plots.forest_panel import PanelRow, forest_panel
-from causeway.plots.svg import Drawing
+from causeway.report.chart import Chart
 from causeway.report.experiment_report import (
     ExperimentReport,
     ReportEffect,
@@ -25,17 +25,6 @@ from causeway.report.experiment_report import (
 )
 from causeway.report.numbers import level, percent, whole
 from causeway.report.words import half_width, kind_of, method_in_words, said, scale_of, status_in_words
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """A drawing with the words above and below it; `id` is unique in the page and made of no name;
-    title: empty where a heading stands above it anyway."""
-
-    id: str
-    title: str
-    drawing: Drawing
-    caption: str
 
 
 def forest_of(report: ExperimentReport, metric: ReportMetric, chart_id: str, *, segments: bool) -> Chart | None:

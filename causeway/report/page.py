@@ -1,20 +1,13 @@
-"""The report as one HTML page that needs nothing else: no script, no file, no request."""
+"""The report of an experiment as one HTML page that needs nothing else: no script, no file, no request."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from dataclasses import dataclass
-from datetime import date, datetime
-from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from causeway.plots.effect_over_time import day_in_words
-from causeway.plots.svg import CHART_STYLE, Drawing, cleaned
-from causeway.report.charts import Chart, arms_of, forest_of, over_time_of
+from causeway.report.chart import Chart
+from causeway.report.charts import arms_of, forest_of, over_time_of
 from causeway.report.experiment_report import (
     ExperimentReport,
     ReportGate,
@@ -23,6 +16,7 @@ from causeway.report.experiment_report import (
     ReportResult,
 )
 from causeway.report.numbers import level, p_value, percent, whole
+from causeway.report.rendering import moment_in_words, page_of
 from causeway.report.words import (
     KINDS,
     against_margin,
@@ -79,71 +73,20 @@ def render(report: ExperimentReport) -> str:
     """
     shown = report.as_shown()
     metrics = tuple(_metric_part(shown, metric, position) for position, metric in enumerate(shown.metrics))
-    return (
-        _environment()
-        .get_template("experiment_report.html.j2")
-        .render(
-            report=shown,
-            title=shown.name or shown.experiment,
-            headline=title_of_decision(shown),
-            lead=lead_of(shown),
-            metrics=metrics,
-            arms=arms_of(shown, "arms-chart"),
-            arm_rows=_arm_rows(shown),
-            gates=sorted(shown.gates, key=_gravity),
-            facts=_facts(shown),
-            missing=_missing(shown),
-            provenance=_provenance(shown),
-            style=Markup(_style()),
-            policy=content_security_policy(),
-        )
+    return page_of(
+        "experiment_report.html.j2",
+        title=shown.name or shown.experiment,
+        headline=title_of_decision(shown),
+        report=shown,
+        lead=lead_of(shown),
+        metrics=metrics,
+        arms=arms_of(shown, "arms-chart"),
+        arm_rows=_arm_rows(shown),
+        gates=sorted(shown.gates, key=_gravity),
+        facts=_facts(shown),
+        missing=_missing(shown),
+        provenance=_provenance(shown),
     )
-
-
-@cache
-def content_security_policy() -> str:
-    """What the page allows itself, for its own meta element and for the header of whoever serves it."""
-    digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
-
-
-@cache
-def _style() -> str:
-    source, _, _ = _loader().get_source(_environment(), "experiment_report.css")
-    return f"{source}{CHART_STYLE}"
-
-
-@cache
-def _loader() -> PackageLoader:
-    return PackageLoader("causeway.report", "")
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=_loader(),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-        finalize=lambda value: cleaned(value) if type(value) is str else value,
-    )
-    environment.filters |= {"day": _day, "moment": _moment, "said": said, "drawn": _drawn, "p": p_value}
-    return environment
-
-
-def _drawn(drawing: Drawing) -> Markup:
-    return Markup(drawing.markup())
-
-
-def _day(day: date) -> str:
-    return day_in_words(day)
-
-
-def _moment(moment: datetime) -> str:
-    zone = moment.tzname() or ""
-    return f"{day_in_words(moment.date())}, {moment:%H:%M}{f' {zone}' if zone else ''}"
 
 
 def _facts(report: ExperimentReport) -> list[tuple[str, str]]:
@@ -279,7 +222,7 @@ def _provenance(report: ExperimentReport) -> list[tuple[str, str]]:
     given = report.provenance
     ids = dict.fromkeys((*given.provenance_ids, *(each.provenance_id for each in report.results if each.provenance_id)))
     lines: list[tuple[str, Any]] = [
-        ("Computed at", _moment(given.computed_at) if given.computed_at else None),
+        ("Computed at", moment_in_words(given.computed_at) if given.computed_at else None),
         ("Data through", day_in_words(given.data_through) if given.data_through else None),
         ("Code version", given.code_version),
         ("Declaration", given.declaration_hash),

@@ -27,6 +27,7 @@ GROUPS = 5
 # Units of similar predicted effect share an interval: enough of them for a mean, few enough to be similar.
 UNITS_A_GROUP = 400
 MOST_GROUPS = 20
+HISTOGRAM_BINS = 40
 # More of the units than this outside the support is worth a sentence.
 MANY_EXTRAPOLATED = 0.05
 
@@ -95,6 +96,7 @@ class Heterogeneity:
             "fitted": list(cate.fitted),
             "average_effect": asdict(self.average_effect),
             "sd_effect": self.sd_effect,
+            "histogram": _histogram(cate.effect) if cate.beats_constant else None,
             "best_linear_projection": _listed(asdict(self.best_linear_projection)),
             "groups": None if self.groups is None else _listed(asdict(self.groups)),
             "segments": {name: _listed(asdict(each)) for name, each in self.segments.items()},
@@ -247,6 +249,13 @@ def _reasons(cate: Cate, share_extrapolated: float, clipped: float) -> tuple[str
     if clipped > 0:
         reasons.append(f"{clipped:.1%} of the propensities were moved away from zero or one")
     return tuple(reasons)
+
+
+def _histogram(effect: Array) -> dict[str, list[float]]:
+    """Units by effect in equal bins; a few far effects are counted in the outermost ones."""
+    low, high = np.quantile(effect, (0.001, 0.999))
+    counts, edges = np.histogram(np.clip(effect, low, high), bins=HISTOGRAM_BINS)
+    return {"edges": edges.tolist(), "counts": counts.astype(np.float64).tolist()}
 
 
 def _listed(document: dict[str, Any]) -> dict[str, Any]:

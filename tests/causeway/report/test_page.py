@@ -25,7 +25,8 @@ from causeway.report.experiment_report import (
     ReportPosterior,
     ReportResult,
 )
-from causeway.report.page import content_security_policy, render
+from causeway.report.page import render
+from causeway.report.rendering import content_security_policy
 from causeway.statistics.effect import Effect, Status
 from tests.causeway.report.reports import DIGITS, SRM, effect, report, withheld
 
