@@ -8,6 +8,7 @@ import polars as pl
 
 from assets import declared
 from assets.partitions import split
+from assets.study_frames import study_frame, unit_column
 from causeway.actions.gaps import Terms, Verdict
 from causeway.actions.units import ScoredUnits
 from causeway.declarations.kpi import KpiDeclaration
@@ -77,23 +78,17 @@ def kpi_units(postgres: PostgresResource, kpi: KpiDeclaration, study: str) -> Kp
 def segment_columns(postgres: PostgresResource, partition_key: str, columns: Sequence[str]) -> pl.DataFrame:
     """unit_id and the named columns of a study as text, whole numbers without a decimal point.
 
-    LookupError for a column that has no row at all: it is not among those that the study's table holds.
+    LookupError for a column that the study does not declare.
     """
-    client = postgres.client()
-    long = client.read(
-        f"SELECT unit_id, name, value_text FROM {client.table('features.study_columns')}"
-        " WHERE tenant_id = %s AND study = %s AND name = ANY(%s)",
-        (*split(partition_key), list(columns)),
-        schema={"unit_id": pl.String, "name": pl.String, "value_text": pl.String},
-    )
-    wide = long.select("unit_id").unique()
-    for column in columns:
-        own = long.filter(pl.col("name") == column)
-        if long.height and not own.height:
-            raise LookupError(f"study {partition_key} has no values of {column!r} among its columns")
-        text = pl.col("value_text").str.replace(r"^(-?\d+)\.0+$", "$1")
-        wide = wide.join(own.select("unit_id", text.alias(column)), on="unit_id", how="left")
-    return wide
+    study = declared.study(postgres, partition_key)
+    absent = [column for column in columns if column not in study.columns]
+    if absent:
+        raise LookupError(f"study {partition_key} does not declare {', '.join(map(repr, absent))}")
+    frame = study_frame(postgres, partition_key, study)
+    texts = [
+        pl.col(column).cast(pl.String).str.replace(r"^(-?\d+)\.0+$", "$1").alias(column) for column in columns
+    ]
+    return frame.select(pl.col(unit_column(study)).alias("unit_id"), *texts)
 
 
 def terms_of(kpi: KpiDeclaration, segments: Sequence[str]) -> dict[str, Terms]:

@@ -142,24 +142,25 @@ def _checks(document: dict[str, Any]) -> list[dg.AssetCheckResult]:
 
 
 def _units(found: "Studied", ids: pl.Series, study: StudyDeclaration) -> pl.DataFrame:
-    """Effects of units where the study asks for them and its verdict gives them; no rows otherwise."""
+    """Effects of units where the study asks for them; without numbers of the effect where its verdict withholds them."""
     import numpy as np
 
     from causeway.effects.estimators.aipw import doubly_robust_scores
 
     arms, different, units = found.arms, found.heterogeneity, found.units
-    if found.answer.verdict == "withheld" or arms is None or different is None or units is None:
+    if arms is None or different is None or units is None:
         return pl.DataFrame(schema=_UNIT_SCHEMA)
     problem = arms.problem
     scores = [doubly_robust_scores(problem.outcome, problem.treated, each) for each in arms.nuisances]
-    columns = different.unit_columns()
+    columns = different.unit_columns() | {"score": np.mean(scores, axis=0)}
     if study.policy is None:
         columns["treat"] = [None] * problem.n
+    if found.answer.verdict == "withheld":
+        columns |= {name: [None] * problem.n for name in ("effect", "ci_low", "ci_high", "score", "treat")}
     return pl.DataFrame(
         {
             "unit_id": ids.gather(units.positions),
             **columns,
-            "score": np.mean(scores, axis=0),
             "propensity": np.mean([each.propensity for each in arms.nuisances], axis=0),
             "treated": problem.treated,
             "outcome": problem.outcome,

@@ -7,7 +7,10 @@ identifiable effect unidentifiable (#264). Nothing here depends on a clock: what
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import logging
+import warnings
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from causeway.effects.graph.graph import Graph
@@ -43,14 +46,26 @@ def confirm(
         limits = f"more than {MOST_NODES} or {MOST_EDGES:,}"
         return None, f"too large for DoWhy: {n_nodes:,} nodes and {n_edges:,} arrows matter, {limits}"
     asked = _Dowhy(relevant, treatment, outcome)
-    from causeway.effects.dowhy_regression import quiet
-
-    with quiet():
+    with _quiet():
         if found.by == "backdoor":
             return _agreed(asked.has_back_door_set(confounders), "back door", "an adjustment set")
         if found.by == "front_door":
             return _agreed(asked.is_front_door_set(found.mediators), "front door", "mediators")
         return _instrument(found, asked) if found.by == "instrument" else _nothing(found, asked, measured, confounders)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """DoWhy logs each step and warns about its dependencies; what matters is in the result."""
+    logger = logging.getLogger("dowhy")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _nothing(

@@ -37,7 +37,7 @@ class Support:
 
 def without_counterpart(propensity: Array, treated: Flags) -> Flags:
     """Units (n,) of a propensity below 0.01 or above 0.99, both as it is and with groups weighted to equal size, so
-    that a rare treatment is not taken for a lack of overlap (as `causeway.effects.overlap.overlap` does).
+    that a rare treatment is not taken for a lack of overlap (as `causeway.effects.balance.overlap` does).
     """
     share = float(treated.mean())
     for_one, for_zero = propensity / share, (1 - propensity) / (1 - share)

@@ -14,7 +14,7 @@ from causeway.effects.common_support import CommonSupport
 from causeway.effects.estimators.aipw import Average
 from causeway.effects.influence import Flags, Labels
 from causeway.effects.nuisances import Nuisances
-from causeway.effects.overlap import Balance
+from causeway.effects.balance import Balance
 from causeway.effects.problem import Problem
 from causeway.effects.refutations import Refutation
 from causeway.effects.studies.units import OTHER_TREATMENT, LeftOut

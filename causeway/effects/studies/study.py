@@ -15,6 +15,8 @@ from causeway.effects.heterogeneity.study import Heterogeneity, heterogeneity
 from causeway.effects.nuisances import Nuisances
 from causeway.effects.post_treatment import post_treatment_signs
 from causeway.effects.problem import Computing
+from causeway.effects.refutations import Refutation
+from causeway.effects.refutations.suite import refute
 from causeway.effects.studies import judging
 from causeway.effects.studies.answer import Estimand, MethodEstimate, StudyAnswer
 from causeway.effects.studies.on_a_scale import HEADLINE, estimate_slopes
@@ -222,9 +224,11 @@ class _Base:
             judging.judge_clusters(study.rules, units.treated, units.clusters, self._columns()),
             *self._nothing_adjusted(found),
         ]
-        refutations = ()
+        refutations: tuple[Refutation, ...] = ()
         if in_full and chosen.status == "ok":
-            refutations = ()
+            refutations = refute(
+                found.problem, found.nuisances, method=found.headline, found=found.found[found.headline], seed=self.seed
+            )
             judged += list(judging.judge_refutations(study.rules, refutations))
         different = self._heterogeneity(found) if in_full and chosen.status == "ok" else None
         answer = self.answer(

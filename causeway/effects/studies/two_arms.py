@@ -16,7 +16,7 @@ from causeway.effects.graph.identification import Identification
 from causeway.effects.influence import Array, infer
 from causeway.effects.matching import match
 from causeway.effects.nuisances import Nuisances
-from causeway.effects.overlap import Balance, balance
+from causeway.effects.balance import Balance, adjustment_weights, balance
 from causeway.effects.problem import Computing, Problem, usual_splits
 from causeway.effects.studies import judging
 from causeway.effects.studies.answer import MethodEstimate
@@ -99,9 +99,11 @@ def estimate_two_arms(
     estimates += _trimmed(study, name, problem, fitted, support)
     matching, matched = _matching(study, name, problem, propensity)
     estimates += matching
-    of_arms = _weights_of(problem, propensity)
-    before = balance(problem.x, problem.columns, problem.treated)
-    after = balance(problem.x, problem.columns, problem.treated, weights=of_arms)
+    of_arms = adjustment_weights(
+        treated=problem.treated, propensity=propensity, target=problem.target, sampling_weights=problem.weights
+    )
+    before = balance(problem.x, problem.columns, problem.treated, sampling_weights=problem.weights)
+    after = balance(problem.x, problem.columns, problem.treated, weights=of_arms, sampling_weights=problem.weights)
     rules, controls = study.rules, study.negative_controls
     negative = negative_controls(
         problem,
@@ -256,20 +258,6 @@ def _matching(
         **found.settings,
     )
     return [row], {"weights": found.weights}
-
-
-def _weights_of(problem: Problem, propensity: Array) -> Array:
-    """What each unit counts for in its arm once the arms are made alike."""
-    t, e = problem.treated, propensity
-    w = np.ones(problem.n) if problem.weights is None else problem.weights
-    return (
-        w
-        * {
-            "ATE": np.where(t, 1 / e, 1 / (1 - e)),
-            "ATT": np.where(t, 1.0, e / (1 - e)),
-            "ATC": np.where(t, (1 - e) / e, 1.0),
-        }[problem.target]
-    )
 
 
 def _balances(before: Sequence[Balance], after: Sequence[Balance]) -> list[dict[str, Any]]:

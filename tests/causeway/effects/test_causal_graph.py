@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import pytest
 
-from causeway.effects.causal_graph import common_cause_graph, identify_by_adjustment, read_dot
+from causeway.effects.graph.dot import read_dot
+from causeway.effects.graph.edges import Edge, common_cause_graph
+from causeway.effects.graph.identification import Identification, identify
+
+
+def identify_by_adjustment(
+    edges: Iterable[Edge], *, treatment: str, outcome: str, measured: Sequence[str]
+) -> Identification:
+    """The front door identifies an ATE only: of an ATT adjustment alone is left."""
+    found = identify(edges, treatment=treatment, outcome=outcome, measured=measured, target="ATT", ask_dowhy=False)
+    return replace(found, set_aside=tuple(name for name in measured if name not in found.adjustment_set))
+
 
 M_BIAS = read_dot("digraph { u -> t; u -> m; v -> m; v -> y; t -> y }")
 

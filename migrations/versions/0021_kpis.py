@@ -17,7 +17,7 @@ from migrations.tenancy import (
     text,
 )
 
-revision = "0022"
+revision = "0021"
 # 0021 takes its place once it is there.
 down_revision = "0020"
 branch_labels = None

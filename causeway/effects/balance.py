@@ -1,4 +1,4 @@
-"""Are the two groups comparable at all? Balance of the confounders and overlap of the propensities."""
+"""Are the two arms alike in what was measured? Standardised differences, before and after weighting."""
 
 from __future__ import annotations
 
@@ -7,14 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from causeway.twins.learners import Array, one_thread
+from causeway.effects.influence import Array, Flags
 
-Flags = npt.NDArray[np.bool_]
 WeightedTarget = Literal["ATE", "ATT", "ATC", "ATO"]
-
-LOWEST_PROPENSITY = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +22,6 @@ class Balance:
     covariate: str
     smd: float | None
     variance_ratio: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Overlap:
-    """Propensity quantiles (0, 1, 50, 99, 100 %) of each group, and the share of units without a
-    counterpart.
-    """
-
-    share_outside: float
-    treated_quantiles: tuple[float, ...]
-    control_quantiles: tuple[float, ...]
 
 
 def balance(
@@ -126,42 +111,3 @@ def effective_sample_size(weights: Array) -> float:
     """
     squares = float(weights @ weights)
     return float(weights.sum()) ** 2 / squares if squares > 0 else 0.0
-
-
-def overlap(x: Array, treated: Flags) -> Overlap:
-    """Overlap from a logistic regression of treatment on the standardised columns of x (units, columns).
-
-    A unit is outside when its propensity is below 0.01 or above 0.99 both as it is and after weighting the
-    groups to equal size. The first alone is the usual rule (Crump, Hotz, Imbens & Mitnik 2009, Biometrika
-    96, 187-199, trim at fixed propensities); it would call every study of a rare treatment hopeless, though
-    at one treated unit in two hundred everybody may have the same propensity. Without columns everybody has
-    it: nobody is outside.
-    """
-    share = float(treated.mean())
-    if x.shape[1] == 0:
-        propensity = np.full(len(treated), share)
-    else:
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
-
-        # A light penalty: without one, separable groups, which are the point here, would have no finite fit.
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=100.0, max_iter=1000))
-        with one_thread():
-            propensity = np.asarray(model.fit(x, treated).predict_proba(x)[:, 1], dtype=np.float64)
-    for_one, for_zero = propensity / share, (1 - propensity) / (1 - share)
-    equal_groups = for_one / (for_one + for_zero)
-    outside = _beyond(propensity) & _beyond(equal_groups)
-    return Overlap(
-        share_outside=float(outside.mean()),
-        treated_quantiles=_quantiles(propensity[treated]),
-        control_quantiles=_quantiles(propensity[~treated]),
-    )
-
-
-def _beyond(propensity: Array) -> Flags:
-    return (propensity < LOWEST_PROPENSITY) | (propensity > 1 - LOWEST_PROPENSITY)
-
-
-def _quantiles(values: Array) -> tuple[float, ...]:
-    return tuple(float(value) for value in np.quantile(values, (0.0, 0.01, 0.5, 0.99, 1.0)))
