@@ -43,20 +43,6 @@ _RESULT_COLUMNS = (
     "reasons",
     "provenance_id",
 )
-_STUDY_COLUMNS = (
-    "method",
-    "target",
-    "effect",
-    "ci_low",
-    "ci_high",
-    "std_error",
-    "p_value",
-    "n",
-    "n_left_out",
-    "status",
-    "provenance_id",
-)
-
 _ALLOWANCES = {"always_valid": ", at any look", "group_sequential": ", at planned looks"}
 
 
@@ -161,34 +147,32 @@ def experiment_answer(house: House, tenant: str, experiment: str) -> dict[str, A
     }
 
 
+_STUDY_PARTS = (
+    "verdict", "reasons", "estimand", "estimates", "headline", "n", "n_left_out", "left_out", "rules", "refutations",
+    "diagnostics", "sensitivity", "heterogeneity", "provenance_id",
+)  # fmt: skip
+
+
 def study_answer(house: House, tenant: str, study: str) -> dict[str, Any]:
-    """What is served of one study: verdict, estimates, refutations and diagnostics."""
-    columns = (*_STUDY_COLUMNS, "verdict", "reasons", "refutations", "diagnostics", "estimand")
+    """What is served of one study: the answer to the declared question, and to those about other outcomes and segments."""
     rows = house.client.fetch_all(
-        f"SELECT {', '.join(columns)} FROM serving.study_results WHERE tenant_id = %s AND study = %s ORDER BY method",
+        f"SELECT outcome, segment, {', '.join(_STUDY_PARTS)} FROM serving.study_answers"
+        " WHERE tenant_id = %s AND study = %s ORDER BY outcome, segment",
         (tenant, study),
     )
-    found = [dict(zip(columns, row, strict=True)) for row in rows]
-    first = found[0] if found else {}
-    diagnostics = first.get("diagnostics") or {}
+    declared = house.client.fetch_one(
+        "SELECT declaration -> 'outcome' ->> 'column' FROM registry.studies WHERE tenant_id = %s AND key = %s",
+        (tenant, study),
+    )
+    found = [dict(zip(("outcome", "segment", *_STUDY_PARTS), row, strict=True)) for row in rows]
+    first = next((each for each in found if declared and (each["outcome"], each["segment"]) == (declared[0], "")), None)
+    empty: dict[str, Any] = dict.fromkeys(_STUDY_PARTS) | {"reasons": [], "estimates": [], "refutations": [], "rules": []}
     return {
         "study": study,
         "tenant": tenant,
-        "verdict": first.get("verdict"),
-        "reasons": first.get("reasons", []),
-        "estimand": {
-            "target": first.get("target"),
-            "in_words": first.get("estimand"),
-            "identified": diagnostics.get("identified"),
-            "adjustment_set": diagnostics.get("adjustment_set"),
-        },
-        "estimates": [{name: row[name] for name in _STUDY_COLUMNS} for row in found],
-        "headline": next(
-            ({name: r[name] for name in _STUDY_COLUMNS} for r in found if r["method"] != "unadjusted"), None
-        ),
-        "diagnostics": {name: diagnostics.get(name) for name in ("overlap", "balance")},
-        "refutations": [refutation for row in found for refutation in row["refutations"]],
-        "provenance_ids": sorted({row["provenance_id"] for row in found}),
+        **(first or empty),
+        "further": [each for each in found if each is not first],
+        "provenance_ids": sorted({each["provenance_id"] for each in found}),
     }
 
 
@@ -243,14 +227,21 @@ def show_experiment(terminal: Console, answer: dict[str, Any]) -> None:
 
 
 def show_study(terminal: Console, answer: dict[str, Any]) -> None:
-    """Verdict, estimates, refutations."""
-    terminal.print(f"{answer['study']} ({answer['tenant']}): [bold]{answer['verdict']}[/bold]")
+    """Verdict, estimates with their targets, attempts to refute, further outcomes and segments."""
+    colour = {"credible": "green", "caution": "yellow", "withheld": "red"}.get(answer["verdict"], "white")
+    terminal.print(f"{answer['study']} ({answer['tenant']}): [bold {colour}]{answer['verdict']}[/bold {colour}]")
     for reason in answer["reasons"]:
-        terminal.print(f"  {reason}")
-    estimates = table("", "method", "target", "n", "effect", "95 % interval", "p")
+        terminal.print(f"  {reason}", markup=False)
+    if answer["estimand"]:
+        terminal.print(answer["estimand"]["in_words"], style="dim", markup=False)
+    if answer["n_left_out"]:
+        reasons = ", ".join(f"{rows:,} {reason}" for reason, rows in answer["left_out"].items())
+        terminal.print(f"{answer['n']:,} units; left out: {reasons}", markup=False)
+    estimates = table("", "method", "target", "n", "effect", "95 % interval", "p", text=2)
+    headline = (answer["headline"] or {}).get("method")
     for row in answer["estimates"]:
         estimates.add_row(
-            row["method"],
+            row["method"] + (" *" if row["method"] == headline else ""),
             row["target"],
             f"{row['n']:,}",
             signed(row["effect"], 4) if row["status"] == "ok" else f"[yellow]{row['status']}[/yellow]",
@@ -258,9 +249,29 @@ def show_study(terminal: Console, answer: dict[str, Any]) -> None:
             "-" if row["p_value"] is None else f"{row['p_value']:.2g}",
         )
     terminal.print(estimates)
+    if headline:
+        terminal.print("* what the verdict is about", style="dim")
     for refutation in answer["refutations"]:
         found = refutation["problem_found"]
         verdict = "not carried out" if found is None else "problem found" if found else "no problem found"
-        terminal.print(f"  {refutation['name']}: {verdict}; {refutation['detail']}")
+        terminal.print(f"  {refutation['name']}: {verdict}; {refutation['detail']}", markup=False)
+    if answer["further"]:
+        _show_further(terminal, answer["further"])
     for failure in answer.get("failures", []):
         terminal.print(f"[red]failed[/red] {failure}")
+
+
+def _show_further(terminal: Console, answers: list[dict[str, Any]]) -> None:
+    shown = table("further outcomes and segments", "outcome", "segment", "n", "effect", "95 % interval", "verdict", text=2)
+    for answer in answers:
+        row = answer["headline"] or {}
+        effect = row.get("effect")
+        shown.add_row(
+            answer["outcome"],
+            answer["segment"] or "everybody",
+            f"{answer['n']:,}",
+            "-" if effect is None else signed(effect, 4),
+            interval(row.get("ci_low"), row.get("ci_high"), 4),
+            answer["verdict"],
+        )
+    terminal.print(shown)

@@ -8,49 +8,69 @@ from api.problems import not_found
 RESULTS = as_tenant(
     """
     with declared as (
-        select key as study from registry.studies where tenant_id = $1 and key = $2
+        select key as study, declaration -> 'outcome' ->> 'column' as outcome
+        from registry.studies
+        where tenant_id = $1 and key = $2
     ),
-    shown as (
+    answers as (
+        select served.*, served.outcome = declared.outcome and served.segment = '' as is_declared
+        from serving.study_answers as served
+        cross join declared
+        where served.tenant_id = $1 and served.study = $2
+    ),
+    methods as (
+        select coalesce(json_agg(shown order by shown.outcome, shown.segment, shown.position), '[]') as listed
+        from (
+            select
+                outcome, segment, verdict, method, target, estimand, is_headline, position, status,
+                effect, std_error, ci_low, ci_high, p_value, n, n_left_out,
+                coalesce(reasons, '[]') as reasons, coalesce(refutations, '[]') as refutations,
+                coalesce(diagnostics, '{}') as diagnostics, provenance_id
+            from serving.study_results
+            where tenant_id = $1 and study = $2
+        ) as shown
+    ),
+    further as (
         select
-            verdict, method, target, estimand, status,
-            effect, std_error, ci_low, ci_high, p_value, n, n_left_out,
-            coalesce(reasons, '[]') as reasons, coalesce(refutations, '[]') as refutations,
-            coalesce(diagnostics, '{}') as diagnostics, provenance_id
-        from serving.study_results
-        where tenant_id = $1 and study = $2
-    ),
-    everything as (
-        select
-            count(*) > 0 as is_known,
-            coalesce(bool_or(shown.status = 'withheld'), false) as withholds,
-            case when count(distinct shown.verdict) = 1 then min(shown.verdict) end as verdict,
-            coalesce(json_agg(shown order by shown.method = 'unadjusted', shown.method), '[]') as results
-        from shown
-    ),
-    reasons as (
-        select coalesce(jsonb_agg(distinct reason.value), '[]') as listed
-        from shown
-        cross join lateral jsonb_array_elements(
-            case when jsonb_typeof(shown.reasons) = 'array' then shown.reasons else '[]' end
-        ) as reason
+            coalesce(json_agg(json_build_object(
+                'outcome', outcome, 'segment', segment, 'verdict', verdict, 'reasons', reasons,
+                'headline', headline, 'n', n, 'n_left_out', n_left_out, 'provenance_id', provenance_id
+            ) order by outcome, segment), '[]') as listed
+        from answers
+        where not is_declared
     )
     select
         json_build_object(
             'study', declared.study,
             'tenant', $1::text,
             'status', case
-                when everything.withholds then 'withheld'
-                when everything.is_known then 'ok'
+                when answer.verdict = 'withheld' then 'withheld'
+                when answer.verdict is not null then 'ok'
                 else 'pending'
             end,
-            'verdict', everything.verdict,
-            'reasons', reasons.listed,
-            'results', everything.results,
-            'snapshot_id', md5(everything.results::text)
+            'outcome', coalesce(answer.outcome, declared.outcome),
+            'verdict', answer.verdict,
+            'reasons', coalesce(answer.reasons, '[]'),
+            'estimand', answer.estimand,
+            'estimates', coalesce(answer.estimates, '[]'),
+            'headline', answer.headline,
+            'n', answer.n,
+            'n_left_out', answer.n_left_out,
+            'left_out', coalesce(answer.left_out, '{}'),
+            'rules', coalesce(answer.rules, '[]'),
+            'refutations', coalesce(answer.refutations, '[]'),
+            'diagnostics', coalesce(answer.diagnostics, '{}'),
+            'sensitivity', coalesce(answer.sensitivity, '{}'),
+            'heterogeneity', coalesce(answer.heterogeneity, '{}'),
+            'provenance_id', answer.provenance_id,
+            'further', further.listed,
+            'results', methods.listed,
+            'snapshot_id', md5(concat(answer.provenance_id, answer::text, further.listed::text, methods.listed::text))
         )::text as body
     from declared
-    cross join everything
-    cross join reasons
+    left join answers as answer on answer.is_declared
+    cross join methods
+    cross join further
     """
 )
 

@@ -92,4 +92,4 @@ class Problem:
 
 def usual_splits(n: int) -> int:
     """How often units are split: the fewer they are, the more does a single split decide."""
-    return 5 if n < 2_000 else 3
+    return 7 if n < 2_000 else 3

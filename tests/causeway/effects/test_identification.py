@@ -11,7 +11,6 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from causeway.effects.causal_graph import identify_by_adjustment
 from causeway.effects.graph.dowhy_confirmation import MOST_NODES, confirm
 from causeway.effects.graph.edges import Edge, implied_graph
 from causeway.effects.graph.graph import Graph
@@ -130,8 +129,6 @@ def test_a_consequence_of_the_treatment_is_refused_and_not_merely_set_aside() ->
     assert found.unknown == ("elsewhere",)
     assert "m is refused as a confounder: the graph says that it is a consequence of t, t -> m" in found.remarks
     assert any("elsewhere" in remark for remark in found.remarks)
-    both = identify_by_adjustment([("t", "m"), ("t", "y")], treatment="t", outcome="y", measured=["m"])
-    assert both.set_aside == both.refused == ("m",)
 
 
 def test_a_cause_of_the_treatment_is_kept_where_only_it_closes_a_door() -> None:
