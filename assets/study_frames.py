@@ -28,10 +28,10 @@ def study_frame(postgres: PostgresResource, partition_key: str, study: StudyDecl
     """The units' ids (String, named by ``unit_column``) and then every declared column, null where missing.
 
     A column is Float64 if all its values are numbers (true and false are 1 and 0), and else String. As in landing, a
-    text column counts as numbers if 95 % of its cells are, and the others are null then; codes such as 007 are text, but
-    for outcomes, weights and the like. Clusters, blocks and
-    segments are String whatever they look like, unless they have another role too. A column without any value is
-    Float64. Memory beyond the frame does not grow with the number of units.
+    text column counts as numbers if 95 % of its cells are, and the others are null then; codes such as 007 are text,
+    but for outcomes, weights and the like. Clusters, blocks and segments are String whatever they look like, unless
+    they have another role too. A column without any value is Float64. Memory beyond the frame does not grow with the
+    number of units.
 
     LookupError when the table was made from a declaration with other columns.
     """
