@@ -30,8 +30,11 @@ Share = Annotated[Number, Field(ge=0, le=1)]
 
 
 def _column_or_cost(value: object) -> object:
-    if isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool) and value >= 0):
+    if isinstance(value, str):
         return value
+    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+        # A whole number would be taken for the name of a column.
+        return float(value)
     raise PydanticCustomError("not_a_cost", "expected a column of the study, or one cost of treating a unit, 0 or more")
 
 

@@ -60,7 +60,6 @@ def house(own_house: House) -> House:
     own_house.table("offers.csv", rows)
     source = {"file": "offers.csv", "unit_id": "person"}
     own_house.declare("study", "offers", **STUDY, confounders=["age", "region"], source=source)
-    # The same without what it is confounded by, beside a column that the treatment decides wholly.
     own_house.declare("study", "other", **STUDY, confounders=["age", "region"], source=source)
     own_house.declare("kpi", "worth", **KPI, capacity={"east": 200, "atlantis": 5})
     own_house.declare("kpi", "forced", **KPI, minimum_share={"west": 1.0}, maximum_share={"west": 1.0})
@@ -68,11 +67,14 @@ def house(own_house: House) -> House:
     for study in ("offers", "other"):
         scored(own_house, study, rows)
     own_house.refresh(only=lambda work: "kpi" not in work.job)
-    own_house.client.execute("UPDATE estimates.study_effects SET verdict = 'credible' WHERE study = 'offers'")
-    own_house.client.execute(
-        "UPDATE estimates.study_effects SET verdict = 'withheld', status = 'withheld', effect = null, std_error = null,"
-        " ci_low = null, ci_high = null, p_value = null WHERE study = 'other'"
-    )
+    for study, verdict, status, effect in (("offers", "credible", "ok", 0.5), ("other", "withheld", "withheld", None)):
+        with own_house.client.transaction() as transaction:
+            transaction.execute("DELETE FROM estimates.study_effects WHERE study = %s", (study,))
+            transaction.execute(
+                "INSERT INTO estimates.study_effects (tenant_id, study, method, target, verdict, status, effect,"
+                " provenance_id) VALUES ('acme', %s, 'aipw', 'ATE', %s, %s, %s, 'p')",
+                (study, verdict, status, effect),
+            )
     own_house.first_runs = own_house.refresh()
     return own_house
 
@@ -129,13 +131,11 @@ def test_the_budget_goes_where_it_earns_most(house: House) -> None:
 
 
 def test_a_segment_that_no_unit_is_in_is_said(house: House) -> None:
-    (checked,) = house.instance.event_log_storage.get_asset_check_execution_history(
-        next(key for key in house.defs.resolve_asset_graph().asset_check_keys if key.name == "segments_are_known"),
-        limit=1,
-    )
-    assert checked is not None
-    found = house.instance.event_log_storage.get_asset_check_execution_history(checked.key, limit=10)
-    said = {record.event.asset_check_evaluation.description for record in found if record.event}
+    checks = house.defs.resolve_asset_graph().asset_check_keys
+    (check,) = (key for key in checks if key.name == "segments_are_known")
+    found = house.instance.event_log_storage.get_asset_check_execution_history(check, limit=10)
+    events = [record.event.dagster_event for record in found if record.event is not None]
+    said = {event.asset_check_evaluation_data.description for event in events if event is not None}
     assert "no unit is in 'atlantis'" in said
 
 
