@@ -35,10 +35,5 @@ def study_report_of(tenant: str, declaration: Row, rows: Sequence[Row], *, decla
         owner=declaration.get("owner"),
         unit=str(declaration.get("unit") or "unit"),
         treatment=str(declaration["treatment"]["column"]),
-        provenance=ReportProvenance(
-            declaration_hash=declaration_hash or None,
-            provenance_ids=tuple(
-                dict.fromkeys(str(row["provenance_id"]) for row in ordered if row.get("provenance_id"))
-            ),
-        ),
+        provenance=ReportProvenance(declaration_hash=declaration_hash or None, provenance_ids=tuple(made)),
     )
