@@ -166,10 +166,11 @@ def _heterogeneity(text: str, names: Sequence[str], *, differs: bool) -> dict[st
         },
         "drivers": {
             "status": "ok", "reason": "",
-            "drivers": [{"column": names[0], "importance": 7.359, "share": 1.0, "direction": "rises"}] if differs else [],
+            "drivers": [{"column": names[0], "importance": 7.359, "share": 1.0, "direction": "rises"}][: int(differs)],
         },
         "policy": {
-            "status": "ok", "share": 0.5, "n": 500, **value, "tree": {"rule": f"{text} > 1", "share": 0.5, "value": EFFECT},
+            "status": "ok", "share": 0.5, "n": 500, **value,
+            "tree": {"rule": f"{text} > 1", "share": 0.5, "value": EFFECT},
             "curve": [
                 {"share": s, "value": 73.59 * s, "ci_low": 66.2 * s, "ci_high": 80.9 * s, "value_at_random": 7.359 * s}
                 for s in (0.0, 0.5, 1.0)
