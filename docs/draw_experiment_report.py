@@ -196,8 +196,8 @@ def _adjusted(results: list[ReportResult]) -> tuple[ReportResult, ...]:
     )
 
 
-def draw(html: str, into: Path) -> None:
-    """A picture of the page's beginning in a window of 1000 pixels, in 256 colours."""
+def draw(html: str, into: Path, height: int = 3150) -> None:
+    """A picture of the page's first `height` pixels in a window of 1000 pixels, in 256 colours."""
     from PIL import Image
 
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -208,7 +208,8 @@ def draw(html: str, into: Path) -> None:
         page.write_text(html, encoding="utf-8")
         subprocess.run(
             [
-                chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1000,3150",
+                chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+                f"--window-size=1000,{height}",
                 f"--user-data-dir={folder}/profile", f"--screenshot={picture}", page.as_uri(),
             ],
             check=True, capture_output=True, timeout=120,

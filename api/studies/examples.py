@@ -98,3 +98,9 @@ RESULTS: dict[int | str, dict[str, Any]] = {
     ),
     304: {"description": "Nothing has changed since the answer whose ETag was sent as If-None-Match."},
 }
+
+_PAGE = '<!doctype html>\n<html lang="en">\n<title>Smoking cessation and weight: Credible</title>\n…\n</html>'
+REPORT: dict[int | str, dict[str, Any]] = {
+    **shown({"a page": _PAGE}, "text/html"),
+    304: {"description": "Nothing has changed since the page whose ETag was sent as If-None-Match."},
+}

@@ -75,6 +75,27 @@ RESULTS = as_tenant(
 )
 
 
+PAGE = as_tenant(
+    """
+    select coalesce(reports.page, '')
+    from registry.studies as declared
+    left join serving.study_reports as reports
+        on reports.tenant_id = declared.tenant_id and reports.study = declared.key
+    where declared.tenant_id = $1 and declared.key = $2
+    """
+)
+
+
+async def page_of(session: ReadSession, key: str) -> str:
+    """The published report of the study ``key``, empty until there is one; Problem 404 if the tenant has declared none
+    such.
+    """
+    page: str | None = await session.fetch_value(PAGE, key)
+    if page is None:
+        raise not_found("study", key)
+    return page
+
+
 async def results_of(session: ReadSession, key: str) -> str:
     """The served results of the study ``key``, as JSON; Problem 404 if the tenant has declared none such."""
     text: str | None = await session.fetch_value(RESULTS, key)

@@ -93,7 +93,7 @@ def contour_panel(
 
 
 def _line(needed: float, most_treatment: float, most_outcome: float) -> list[tuple[float, float]]:
-    """Points of y = needed (1 - d) / d inside the picture, of 0 to 1000 in both directions; none where all is outside."""
+    """Points of y = needed (1 - d) / d in the picture, of 0 to 1000 both ways; none where all is outside."""
     # Where the line enters from above.
     first = needed / (needed + most_outcome)
     if not 0 < first < most_treatment:

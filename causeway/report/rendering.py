@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from datetime import datetime
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -58,13 +58,12 @@ def _environment() -> Environment:
         finalize=lambda value: cleaned(value) if type(value) is str else value,
     )
     environment.filters |= {"day": day_in_words, "moment": moment_in_words, "said": said, "drawn": _drawn, "p": p_value}
-    for name, kind in (("chart", Chart), ("checks", Checks), ("facts", Facts)):
-        environment.tests[name] = partial(_is_a, kind)
+    environment.tests |= {
+        "chart": lambda block: isinstance(block, Chart),
+        "checks": lambda block: isinstance(block, Checks),
+        "facts": lambda block: isinstance(block, Facts),
+    }
     return environment
-
-
-def _is_a(kind: type, block: object) -> bool:
-    return isinstance(block, kind)
 
 
 def _drawn(drawing: Drawing) -> Markup:

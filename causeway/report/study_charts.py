@@ -34,12 +34,14 @@ def estimates_chart(answer: Document) -> Chart | None:
     rows = []
     for each in estimates:
         found = interval(each)
-        numbers: tuple[float | None, ...] = found or (None, None, None)
+        effect, low, high = found or (None, None, None)
         # Why there is none is in the table, in full.
         said_of_it = words.brackets(*found) if found else status_in_words(str(each.get("status")))
         is_headline = headline is not None and each.get("method") == headline.get("method")
         rows.append(
-            MethodRow(words.method(str(each["method"])), str(each["target"]), said_of_it, *numbers, is_headline)
+            MethodRow(
+                words.method(str(each["method"])), str(each["target"]), said_of_it, effect, low, high, is_headline
+            )
         )
     drawing = estimates_by_method(rows, title=str(answer.get("outcome")), tick=words.SCALE.tick)
     if not any(row.effect is not None for row in rows):
@@ -96,7 +98,8 @@ def balance_chart(answer: Document) -> Chart | None:
 def balance_limit(answer: Document) -> float:
     """The largest difference that the rules take for balance."""
     of_rules = (rule for rule in answer.get("rules") or () if rule.get("rule") == "balance")
-    limit = number(next(of_rules, {}).get("limit"))
+    balance: Document = next(of_rules, {})
+    limit = number(balance.get("limit"))
     return limit if limit is not None and limit > 0 else LIMIT
 
 

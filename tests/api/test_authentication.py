@@ -31,6 +31,7 @@ ROUTES = [
     ("GET", "/v1/experiments/e/decisions"),
     ("POST", "/v1/experiments/e/decisions"),
     ("GET", "/v1/studies/s/results"),
+    ("GET", "/v1/studies/s/report"),
     ("GET", "/v1/kpis/e/gaps"),
     ("GET", "/v1/kpis/e/ranking"),
     ("GET", "/v1/kpis/e/allocation"),
