@@ -85,9 +85,7 @@ def segment_columns(postgres: PostgresResource, partition_key: str, columns: Seq
     if absent:
         raise LookupError(f"study {partition_key} does not declare {', '.join(map(repr, absent))}")
     frame = study_frame(postgres, partition_key, study)
-    texts = [
-        pl.col(column).cast(pl.String).str.replace(r"^(-?\d+)\.0+$", "$1").alias(column) for column in columns
-    ]
+    texts = [pl.col(column).cast(pl.String).str.replace(r"^(-?\d+)\.0+$", "$1").alias(column) for column in columns]
     return frame.select(pl.col(unit_column(study)).alias("unit_id"), *texts)
 
 

@@ -154,7 +154,7 @@ _STUDY_PARTS = (
 
 
 def study_answer(house: House, tenant: str, study: str) -> dict[str, Any]:
-    """What is served of one study: the answer to the declared question, and to those about other outcomes and segments."""
+    """What is served of one study: the answer to the declared question, and those of other outcomes and segments."""
     rows = house.client.fetch_all(
         f"SELECT outcome, segment, {', '.join(_STUDY_PARTS)} FROM serving.study_answers"
         " WHERE tenant_id = %s AND study = %s ORDER BY outcome, segment",
@@ -166,7 +166,12 @@ def study_answer(house: House, tenant: str, study: str) -> dict[str, Any]:
     )
     found = [dict(zip(("outcome", "segment", *_STUDY_PARTS), row, strict=True)) for row in rows]
     first = next((each for each in found if declared and (each["outcome"], each["segment"]) == (declared[0], "")), None)
-    empty: dict[str, Any] = dict.fromkeys(_STUDY_PARTS) | {"reasons": [], "estimates": [], "refutations": [], "rules": []}
+    empty: dict[str, Any] = dict.fromkeys(_STUDY_PARTS) | {
+        "reasons": [],
+        "estimates": [],
+        "refutations": [],
+        "rules": [],
+    }
     return {
         "study": study,
         "tenant": tenant,
@@ -262,7 +267,9 @@ def show_study(terminal: Console, answer: dict[str, Any]) -> None:
 
 
 def _show_further(terminal: Console, answers: list[dict[str, Any]]) -> None:
-    shown = table("further outcomes and segments", "outcome", "segment", "n", "effect", "95 % interval", "verdict", text=2)
+    shown = table(
+        "further outcomes and segments", "outcome", "segment", "n", "effect", "95 % interval", "verdict", text=2
+    )
     for answer in answers:
         row = answer["headline"] or {}
         effect = row.get("effect")

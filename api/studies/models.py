@@ -105,7 +105,9 @@ class StudyResult(BaseModel):
     n_left_out: int | None = Field(description="Rows that could not be used.")
     reasons: list[Any]
     refutations: Any = Field(description="Attempts to refute the effect, and what came of them.")
-    diagnostics: dict[str, Any] = Field(description="Overlap, balance, negative controls, instruments, nuisances, graph.")
+    diagnostics: dict[str, Any] = Field(
+        description="Overlap, balance, negative controls, instruments, nuisances, graph."
+    )
     provenance_id: str | None
 
 
@@ -130,7 +132,9 @@ class StudyResults(BaseModel):
     left_out: dict[str, int] = Field(description="Rows that could not be used, by reason.")
     rules: list[StudyRule]
     refutations: list[StudyRefutation]
-    diagnostics: dict[str, Any] = Field(description="overlap, balance, negative_controls, instrument, nuisance, graph, data.")
+    diagnostics: dict[str, Any] = Field(
+        description="overlap, balance, negative_controls, instrument, nuisance, graph, data."
+    )
     sensitivity: dict[str, Any] = Field(description="e_value, e_value_ci, robustness_value and what they rest on.")
     heterogeneity: dict[str, Any] = Field(description="How the effect differs between units, where that was asked.")
     provenance_id: str | None

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import polars as pl
-from causeway.report.study_charts import study_pictures
 
 from assets import declared, partitions
 from assets.columns import json_text
@@ -12,6 +11,7 @@ from assets.pictures import drawing
 from assets.publication import publish
 from assets.study_frames import study_frame, unit_column
 from causeway.declarations.study import StudyDeclaration
+from causeway.report.study_charts import study_pictures
 from resources.postgres import PostgresResource
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _checks(document: dict[str, Any]) -> list[dg.AssetCheckResult]:
 
 
 def _units(found: "Studied", ids: pl.Series, study: StudyDeclaration) -> pl.DataFrame:
-    """Effects of units where the study asks for them; without numbers of the effect where its verdict withholds them."""
+    """Effects of units where the study asks for them; without their numbers where its verdict withholds them."""
     import numpy as np
 
     from causeway.effects.estimators.aipw import doubly_robust_scores

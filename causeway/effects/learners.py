@@ -150,7 +150,8 @@ class Squares:
     @classmethod
     def of(cls, x: Array) -> Squares:
         """More than 400 columns stay as they are, without squares."""
-        own, curved = tuple(range(x.shape[1])), ()
+        own: tuple[int, ...] = tuple(range(x.shape[1]))
+        curved: tuple[int, ...] = ()
         if x.shape[1] <= MAX_SQUARED_COLUMNS:
             own, curved = own_and_curved(x)
         centre, scale = x.mean(axis=0), x.std(axis=0)
@@ -178,14 +179,21 @@ def own_and_curved(x: Array) -> tuple[tuple[int, ...], tuple[int, ...]]:
     both[:, ::2], both[:, 1::2] = z, z * z - (z * z).mean(axis=0)
     norm = np.linalg.norm(both, axis=0)
     both /= np.where(norm > 0, norm, 1.0)
-    if len(both) <= both.shape[1]:
-        remaining = np.ones(both.shape[1])
-    else:
-        remaining = np.abs(np.diag(np.linalg.qr(both, mode="r")))
+    few = len(both) <= both.shape[1]
+    remaining = np.ones(both.shape[1]) if few else np.abs(np.diag(np.linalg.qr(both, mode="r")))
     lowest, highest = x.min(axis=0), x.max(axis=0)
     between = ((x != lowest) & (x != highest)).any(axis=0)
     own = tuple(column for column in range(x.shape[1]) if remaining[2 * column] > DETERMINED)
     return own, tuple(column for column in own if between[column])
+
+
+TREES = (
+    (2_000, BoostedTrees((25, 50, 100, 200), depth=2, rate=0.1)),
+    (50_000, BoostedTrees((25, 50, 100, 200, 400), depth=4, rate=0.06)),
+    (300_000, BoostedTrees((20, 40, 80, 160), depth=5, rate=0.15)),
+    (float("inf"), BoostedTrees((20, 40, 80), depth=6, rate=0.2)),
+)
+"""By the number of units below which they are used."""
 
 
 def learners_for(n: int, kind: Kind) -> tuple[Learner, ...]:
@@ -193,12 +201,5 @@ def learners_for(n: int, kind: Kind) -> tuple[Learner, ...]:
 
     A propensity is the smoother thing: its trees are the best long before those of an outcome.
     """
-    if n < 2_000:
-        rounds, depth, rate = (25, 50, 100, 200), 2, 0.1
-    elif n < 50_000:
-        rounds, depth, rate = (25, 50, 100, 200, 400), 4, 0.06
-    elif n < 300_000:
-        rounds, depth, rate = (20, 40, 80, 160), 5, 0.15
-    else:
-        rounds, depth, rate = (20, 40, 80), 6, 0.2
-    return (Mean(), Quadratic(), BoostedTrees(rounds[:3] if kind == "probability" else rounds, depth, rate))
+    trees = next(each for limit, each in TREES if n < limit)
+    return (Mean(), Quadratic(), trees.only((0, 1, 2)) if kind == "probability" else trees)

@@ -8,7 +8,7 @@ Genet. Mol. Biol. 6); a pick of the best one would flip with the split.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from causeway.effects.folds import deal_folds
 from causeway.effects.influence import Array, Flags, Labels
 from causeway.effects.learners import Kind, Learner, Mean, learners_for
+from causeway.twins.learners import one_thread
 
 # A learner that the others hardly need is left out, and need not be fitted again.
 LEAST_WEIGHT = 0.05
@@ -104,16 +105,16 @@ def fit_nuisances(
     predicted, told = cross_fit(
         targets, x, all_folds, seeds, weights=weights, given=given, n_jobs=n_jobs, backend=backend
     )
-    result = []
-    for folds, of_targets in zip(all_folds, predicted, strict=True):
-        if known_propensity is None:
-            propensity = np.clip(of_targets["propensity"], CLIP, 1 - CLIP)
-        else:
-            propensity = known_propensity
-        result.append(
-            Nuisances(folds, propensity, of_targets["outcome_control"], of_targets["outcome_treated"], dict(told))
+    return tuple(
+        Nuisances(
+            folds,
+            np.clip(of_targets["propensity"], CLIP, 1 - CLIP) if known_propensity is None else known_propensity,
+            of_targets["outcome_control"],
+            of_targets["outcome_treated"],
+            dict(told),
         )
-    return tuple(result)
+        for folds, of_targets in zip(all_folds, predicted, strict=True)
+    )
 
 
 def cross_fit(
@@ -134,28 +135,16 @@ def cross_fit(
     stacks = {target.name: Stack.of(given[target.name]) for target in targets if given and target.name in given}
     weighed = [target for target in targets if target.name not in stacks]
     usual = {target.name: learners_for(len(x), target.kind) for target in weighed}
-    first = _out_of_fold(
-        [(target, usual[target.name]) for target in weighed]
-        + [(t, stacks[t.name].learners) for t in targets if t.name in stacks],
-        x,
-        all_folds[:1],
-        seeds[:1],
-        weights,
-        n_jobs,
-        backend,
-    )[0]
+    units = _Units(x, weights, n_jobs, backend)
+    asked = [
+        (target, stacks[target.name].learners if target.name in stacks else usual[target.name]) for target in targets
+    ]
+    first = _out_of_fold(units, asked, all_folds[:1], seeds[:1])[0]
     for target in weighed:
         stacks[target.name], first[target.name] = _weigh(target, usual[target.name], first[target.name], weights)
     predicted = [{target.name: first[target.name] @ stacks[target.name].weights for target in targets}]
-    rest = _out_of_fold(
-        [(target, stacks[target.name].learners) for target in targets],
-        x,
-        all_folds[1:],
-        seeds[1:],
-        weights,
-        n_jobs,
-        backend,
-    )
+    kept = [(target, stacks[target.name].learners) for target in targets]
+    rest = _out_of_fold(units, kept, all_folds[1:], seeds[1:])
     predicted += [{name: columns @ stacks[name].weights for name, columns in split.items()} for split in rest]
     return predicted, {name: stack.told for name, stack in stacks.items()}
 
@@ -181,51 +170,68 @@ def _possible_folds(wanted: int, treated: Flags, clusters: Labels | None) -> int
     return min(wanted, possible)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fit:
+    """One learner, of one target, without one fold of one split."""
+
+    split: int
+    fold: int
+    target: Target
+    learner: Learner
+    at: int
+    """Its first column among the predictions of the target."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Units:
+    """What all fits have in common."""
+
+    x: Array
+    weights: Array | None
+    n_jobs: int
+    backend: str
+
+
 def _out_of_fold(
+    units: _Units,
     wanted: Sequence[tuple[Target, Sequence[Learner]]],
-    x: Array,
     all_folds: Sequence[Labels],
     seeds: Sequence[int],
-    weights: Array | None,
-    n_jobs: int,
-    backend: str,
 ) -> list[dict[str, Array]]:
     """By split and target the predictions of all variants, (n, variants)."""
     from joblib import Parallel, delayed
-    from threadpoolctl import threadpool_limits
 
-    tasks = [
-        (split, target, learner, fold)
-        for split, folds in enumerate(all_folds)
-        for target, learners in wanted
-        for learner in learners
-        for fold in range(int(folds.max()) + 1)
-    ]
+    fits = list(_fits(wanted, all_folds))
     # The longest first, so that the last core is not left with a boosted fit when the others are done.
-    tasks.sort(key=lambda task: -len(task[2].variants))
-    with threadpool_limits(limits=1):
-        pieces = Parallel(n_jobs=n_jobs, backend=backend)(
-            delayed(_fit_fold)(target, learner, x, all_folds[split] == fold, weights, seeds[split] + fold)
-            for split, target, learner, fold in tasks
+    fits.sort(key=lambda fit: -len(fit.learner.variants))
+    with one_thread():
+        pieces = Parallel(n_jobs=units.n_jobs, backend=units.backend)(
+            delayed(_fit_fold)(fit, units, all_folds[fit.split] == fit.fold, seeds[fit.split] + fit.fold)
+            for fit in fits
         )
-    results: list[dict[str, Array]] = []
-    for split, folds in enumerate(all_folds):
-        result = {}
-        for target, learners in wanted:
-            starts = np.cumsum([0, *(len(learner.variants) for learner in learners)])
-            columns = np.empty((len(x), int(starts[-1])))
-            for task, piece in zip(tasks, pieces, strict=True):
-                if task[0] == split and task[1] is target:
-                    position = next(i for i, learner in enumerate(learners) if learner is task[2])
-                    columns[folds == task[3], starts[position] : starts[position + 1]] = piece
-            result[target.name] = columns
-        results.append(result)
+    n = len(units.x)
+    widths = {target.name: sum(len(learner.variants) for learner in learners) for target, learners in wanted}
+    results = [{name: np.empty((n, width)) for name, width in widths.items()} for _ in all_folds]
+    for fit, piece in zip(fits, pieces, strict=True):
+        rows = all_folds[fit.split] == fit.fold
+        results[fit.split][fit.target.name][rows, fit.at : fit.at + piece.shape[1]] = piece
     return results
 
 
-def _fit_fold(target: Target, learner: Learner, x: Array, held_out: Flags, weights: Array | None, seed: int) -> Array:
+def _fits(wanted: Sequence[tuple[Target, Sequence[Learner]]], all_folds: Sequence[Labels]) -> Iterator[_Fit]:
+    for split, folds in enumerate(all_folds):
+        for target, learners in wanted:
+            at = 0
+            for learner in learners:
+                for fold in range(int(folds.max()) + 1):
+                    yield _Fit(split, fold, target, learner, at)
+                at += len(learner.variants)
+
+
+def _fit_fold(fit: _Fit, units: _Units, held_out: Flags, seed: int) -> Array:
+    target, x, weights = fit.target, units.x, units.weights
     rows = ~held_out if target.among is None else ~held_out & target.among
-    fitted = learner.fit(x[rows], target.y[rows], None if weights is None else weights[rows], target.kind, seed)
+    fitted = fit.learner.fit(x[rows], target.y[rows], None if weights is None else weights[rows], target.kind, seed)
     return fitted(x[held_out])
 
 

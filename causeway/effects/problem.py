@@ -21,12 +21,17 @@ class Computing:
     backend: str = "threading"
 
 
+ALONE = Computing()
+"""One fit after the other."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Problem:
     """Two arms to compare. outcome, treated: (n,). x: (n, p), what is adjusted for, with a name for each of `columns`.
 
-    target: whose average effect. weights: (n,), of sampling; clusters, blocks: (n,) labels; known_propensity: (n,), of a
-    designed experiment. seed and splits: of cross-fitting. given: learners by nuisance instead of those that are weighed.
+    target: whose average effect. weights: (n,), of sampling; clusters, blocks: (n,) labels; known_propensity: (n,), of
+    a designed experiment. seed, splits: of cross-fitting. given: learners by nuisance instead of those that are
+    weighed.
     """
 
     outcome: Array
@@ -41,7 +46,7 @@ class Problem:
     seed: int = 0
     splits: int = 3
     given: Mapping[str, Sequence[Learner]] = field(default_factory=dict)
-    computing: Computing = Computing()
+    computing: Computing = ALONE
 
     @property
     def n(self) -> int:
@@ -60,18 +65,15 @@ class Problem:
     def among(self, rows: Flags | Labels) -> Problem:
         """The same question about some of the units."""
 
-        def of(values: Array | Labels | None) -> Array | Labels | None:
-            return None if values is None else values[rows]
-
         return replace(
             self,
             outcome=self.outcome[rows],
             treated=self.treated[rows],
             x=self.x[rows],
-            weights=of(self.weights),
-            clusters=of(self.clusters),
-            blocks=of(self.blocks),
-            known_propensity=of(self.known_propensity),
+            weights=None if self.weights is None else self.weights[rows],
+            clusters=None if self.clusters is None else self.clusters[rows],
+            blocks=None if self.blocks is None else self.blocks[rows],
+            known_propensity=None if self.known_propensity is None else self.known_propensity[rows],
         )
 
     def nuisances(self) -> tuple[Nuisances, ...]:

@@ -18,7 +18,7 @@ from causeway.effects.least_squares import treatment_coefficient
 from causeway.effects.nuisances import Nuisances
 from causeway.effects.problem import Problem
 
-Target = Literal["ATE", "ATT", "ATC", "LATE", "ATO", "slope", "association"]
+Target = Literal["ATE", "ATT", "ATC", "LATE", "ATO", "ATE_trimmed", "slope", "association"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

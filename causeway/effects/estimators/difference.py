@@ -12,7 +12,7 @@ from causeway.effects.influence import Array, Flags, Labels, Linearised
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BlockedDifference:
-    """`rows` (n,): the units of blocks with both arms, which alone say anything; the contributions of others are zero."""
+    """`rows` (n,): the units of blocks with both arms, which alone say anything; others contribute nothing."""
 
     estimate: Linearised
     rows: Flags

@@ -26,8 +26,8 @@ def g_formula(
     ch. 13; Robins 1986).
 
     The outcome is regressed on the treatment, the columns of x (n, p), their squares, and the treatment times the
-    columns. A column that quadratics of earlier ones determine is no covariate of its own. Contributions hold for unequal variances (HC3 of
-    MacKinnon & White 1985) and count that the average is over a sample.
+    columns. A column that quadratics of earlier ones determine is no covariate of its own. Contributions hold for
+    unequal variances (HC3 of MacKinnon & White 1985) and count that the average is over a sample.
     """
     w = np.ones(len(outcome)) if weights is None else weights / weights.mean()
     t = treated.astype(np.float64)

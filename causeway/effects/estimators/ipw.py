@@ -23,8 +23,8 @@ def ipw(
 
     The propensity is a logistic regression on the columns of x (n, p) and their squares, fitted on everybody. The
     contributions count that it is estimated: without that part intervals are too wide (Lunceford & Davidian 2004,
-    Stat. Med. 23, eq. 19; as an M-estimator, Stefanski & Boos 2002). known_propensity: (n,), of the design; then nothing
-    is fitted.
+    Stat. Med. 23, eq. 19; as an M-estimator, Stefanski & Boos 2002). known_propensity: (n,), of the design, and then
+    nothing is fitted.
     """
     w = np.ones(len(outcome)) if weights is None else weights
     t = treated.astype(np.float64)

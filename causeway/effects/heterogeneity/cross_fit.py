@@ -11,6 +11,7 @@ import numpy.typing as npt
 from causeway.effects.heterogeneity.final_stage import Learner, Stage, Standardised, fit_stage
 from causeway.effects.heterogeneity.scores import Scores
 from causeway.effects.influence import Array, Labels
+from causeway.twins.learners import one_thread
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +61,6 @@ def cross_fit(
     normal (Wager 2024, "Sequential validation of treatment heterogeneity", arXiv 2405.05534).
     """
     from joblib import Parallel, delayed
-    from threadpoolctl import threadpool_limits
 
     n_folds = int(scores.folds.max()) + 1
     everything = np.arange(len(scores.folds))
@@ -74,7 +74,7 @@ def cross_fit(
 
     # The last fold has all others before it.
     jobs = [(fold, False) for fold in range(n_folds)] + [(fold, True) for fold in range(1, n_folds - 1)]
-    with threadpool_limits(limits=1):
+    with one_thread():
         found = Parallel(n_jobs=n_jobs, backend=backend)(
             delayed(train)(learner, fold, before) for learner in learners for fold, before in jobs
         )

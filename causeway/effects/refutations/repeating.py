@@ -13,6 +13,7 @@ import numpy as np
 from causeway.effects.influence import Linearised
 from causeway.effects.problem import Computing, Problem
 from causeway.effects.refutations.estimators import Estimator
+from causeway.twins.learners import one_thread
 
 Generator = np.random.Generator
 Vary = Callable[[Generator], Problem]
@@ -34,11 +35,10 @@ def repeat(
 ) -> Repeated:
     """Each variation is drawn and estimated with a random stream of its own, one thread each."""
     from joblib import Parallel, delayed
-    from threadpoolctl import threadpool_limits
 
     children = stream.spawn(len(variations))
     # Sums over threads differ in their last bit with the number of threads.
-    with threadpool_limits(limits=1):
+    with one_thread():
         answers = Parallel(n_jobs=computing.n_jobs, backend=computing.backend)(
             delayed(_one)(estimator, vary, child, os.getpid()) for vary, child in zip(variations, children, strict=True)
         )
@@ -53,12 +53,11 @@ def repeat(
 def _one(
     estimator: Estimator, vary: Vary, stream: np.random.SeedSequence, caller: int
 ) -> tuple[Problem | None, Linearised | None, str]:
-    from threadpoolctl import threadpool_limits
 
     generator = np.random.default_rng(stream)
     try:
         # In a process of its own the caller's limit does not hold; to look for libraries takes milliseconds.
-        with threadpool_limits(limits=1) if os.getpid() != caller else nullcontext():
+        with one_thread() if os.getpid() != caller else nullcontext():
             seed = int(generator.integers(2**31))
             problem = sealed(replace(vary(generator), seed=seed, splits=1, computing=Computing()))
             found = estimator.estimate(problem)

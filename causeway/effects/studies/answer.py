@@ -17,8 +17,8 @@ Verdict = Literal["credible", "caution", "withheld"]
 class MethodEstimate:
     """One method's answer, in units of the outcome, all None unless `status` is "ok".
 
-    target: whose effect it is, which need not be what was asked for; estimand: the same in words. n: units used. reason:
-    why there is no number. settings: what was really done; JSON values only.
+    target: whose effect it is, which need not be what was asked for; estimand: the same in words. n: units used.
+    reason: why there is no number. settings: what was really done; JSON values only.
     """
 
     method: str

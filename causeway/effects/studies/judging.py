@@ -10,11 +10,11 @@ import polars as pl
 from scipy import stats
 
 from causeway.declarations.study_rules import StudyRules
+from causeway.effects.balance import Balance
 from causeway.effects.common_support import CommonSupport
 from causeway.effects.estimators.aipw import Average
 from causeway.effects.influence import Flags, Labels
 from causeway.effects.nuisances import Nuisances
-from causeway.effects.balance import Balance
 from causeway.effects.problem import Problem
 from causeway.effects.refutations import Refutation
 from causeway.effects.studies.units import OTHER_TREATMENT, LeftOut
@@ -145,13 +145,17 @@ def judge_clusters(
             pl.DataFrame({"level": series, "treated": arm})
             .group_by("level")
             .agg(pl.len().alias("units"), pl.col("treated").n_unique().alias("arms"))
+            .filter(pl.col("units") > 1)
         )
-        levels = levels.filter(pl.col("units") > 1)
+        units = int(levels["units"].sum())
         # Fewer levels are an ordinary covariate; nearly as many as units are a number.
-        if levels.height < FEWEST_LEVELS or levels["units"].sum() < 0.9 * len(treated) or levels["units"].mean() < 3:
+        if levels.height < FEWEST_LEVELS or units < 0.9 * len(treated) or units < 3 * levels.height:
             continue
-        share = float((levels["arms"] == 1).mean())  # type: ignore[arg-type]
+        share = int((levels["arms"] == 1).sum()) / levels.height
         if share >= NEARLY_ALL:
-            detail = f"treatment is the same for all units of the same {name}: units are not independent; declare clusters: {name}"
+            detail = (
+                f"treatment is the same for all units of the same {name}: units are not independent;"
+                f" declare clusters: {name}"
+            )
             return Judged("clusters_ignored", consequence(True, rule.then), share, NEARLY_ALL, detail)
     return Judged("clusters_ignored", "fine", None, None, "treatment does not come in groups that the columns show")

@@ -14,7 +14,7 @@ import polars as pl
 
 from causeway.declarations.study import Outcome, StudyDeclaration
 from causeway.effects.nuisances import CLIP, Nuisances, Target, cross_fit, folds_of, usual_folds
-from causeway.effects.problem import Computing, Problem
+from causeway.effects.problem import ALONE, Computing, Problem
 from causeway.effects.studies.study import Studied, answer_units, identified, refused
 from causeway.effects.studies.two_arms import problem_of
 from causeway.effects.studies.units import MIN_UNITS, Refusal, StudyUnits, read_units
@@ -53,7 +53,7 @@ def questions_of(frame: pl.DataFrame, study: StudyDeclaration) -> list[Question]
     return found
 
 
-def answer_all(questions: Sequence[Question], *, seed: int = 0, computing: Computing = Computing()) -> list[Studied]:
+def answer_all(questions: Sequence[Question], *, seed: int = 0, computing: Computing = ALONE) -> list[Studied]:
     """An answer each, in their order, the same to the last bit under any `computing`."""
     from joblib import Parallel, delayed
 

@@ -12,7 +12,7 @@ import polars as pl
 from causeway.effects.estimators.average import METHODS
 from causeway.effects.estimators.partially_linear import partially_linear
 from causeway.effects.folds import deal_folds
-from causeway.effects.influence import Array, Linearised, infer
+from causeway.effects.influence import Flags, Linearised, infer
 from causeway.effects.nuisances import Target, cross_fit, usual_folds
 from causeway.effects.problem import Problem
 
@@ -69,11 +69,11 @@ def _of_exposure(problem: Problem, column: pl.Series, name: str) -> dict[str, An
     return _told(asked, found, name, "exposure")
 
 
-def _usable(column: pl.Series) -> Array | None:
+def _usable(column: pl.Series) -> Flags | None:
     return column.is_not_null().to_numpy() if column.dtype.is_numeric() else None
 
 
-def _too_few(treated: Array, usable: Array) -> bool:
+def _too_few(treated: Flags, usable: Flags) -> bool:
     return bool(min(int((treated & usable).sum()), int((~treated & usable).sum())) < FEWEST // 2)
 
 

@@ -14,7 +14,7 @@ from causeway.effects.graph.identification import Identification, identify
 from causeway.effects.heterogeneity.study import Heterogeneity, heterogeneity
 from causeway.effects.nuisances import Nuisances
 from causeway.effects.post_treatment import post_treatment_signs
-from causeway.effects.problem import Computing
+from causeway.effects.problem import ALONE, Computing
 from causeway.effects.refutations import Refutation
 from causeway.effects.refutations.suite import refute
 from causeway.effects.studies import judging
@@ -46,7 +46,7 @@ def answer_study(
     study: StudyDeclaration,
     *,
     seed: int = 0,
-    computing: Computing = Computing(),
+    computing: Computing = ALONE,
     in_full: bool = True,
 ) -> Studied:
     """Answer a declared study from a frame with one row a unit, which is not changed.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from causeway.declarations.study import StudyDeclaration
+from causeway.effects.balance import Balance, adjustment_weights, balance
 from causeway.effects.common_support import CommonSupport, common_support
 from causeway.effects.estimators.average import METHODS, Estimated
 from causeway.effects.estimators.difference import share_treated
@@ -16,7 +17,6 @@ from causeway.effects.graph.identification import Identification
 from causeway.effects.influence import Array, infer
 from causeway.effects.matching import match
 from causeway.effects.nuisances import Nuisances
-from causeway.effects.balance import Balance, adjustment_weights, balance
 from causeway.effects.problem import Computing, Problem, usual_splits
 from causeway.effects.studies import judging
 from causeway.effects.studies.answer import MethodEstimate

@@ -7,7 +7,7 @@ answer about the data. The caller's frame is read and never written to. What is 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -46,8 +46,8 @@ class LeftOut:
 @dataclass(frozen=True, slots=True, eq=False)
 class StudyUnits:
     """Complete rows. treatment: (n,) as a number, 0 and 1 where two values are compared; treated: (n,) or None on a
-    scale. confounders, modifiers: encoded. instruments: (n, q). negative_outcomes, negative_exposures, outcomes (further
-    ones), segments: by column, with nulls where they are missing. positions: (n,) rows of the frame.
+    scale. confounders, modifiers: encoded. instruments: (n, q). others: negative controls, further outcomes, segments
+    by column, with nulls where they are missing. positions: (n,) rows of the frame.
     """
 
     treatment: Array
@@ -102,10 +102,47 @@ def read_units(frame: pl.DataFrame | pd.DataFrame, study: StudyDeclaration) -> S
 
 def _read(frame: pl.DataFrame | pd.DataFrame, study: StudyDeclaration) -> StudyUnits:
     columns = _declared_columns(frame, study)
+    usable, left_out = _usable(columns, study)
+    positions = np.flatnonzero(usable)
+    n = len(positions)
+    rows = pl.Series(usable)
+    kept = {name: series.filter(rows) for name, series in columns.items()}
+
+    def demand(holds: bool, status: Status, reason: str) -> None:
+        if not holds:
+            raise Unanswerable(Refusal(status, reason, n, left_out))
+
+    demand(n > 0, "no_units", f"no row is complete: {left_out.in_words() or 'there are no rows'}")
+    for refusal in _refusals(kept, study, n):
+        demand(False, *refusal)
+    treated = None if study.treatment.values is None else _arms(kept[study.treatment.column], study)[0]
+    propensity: Array | None = None
+    if isinstance(study.known_propensity, str):
+        propensity = _array(kept[study.known_propensity])
+    elif study.known_propensity is not None:
+        propensity = np.full(n, float(study.known_propensity))
+    return StudyUnits(
+        treatment=_array(kept[study.treatment.column]) if treated is None else treated.astype(np.float64),
+        treated=treated,
+        outcome=_array(kept[study.outcome.column]),
+        confounders=Covariates.of({name: kept[name] for name in study.confounders}, n),
+        modifiers=Covariates.of({name: kept[name] for name in study.effect_modifiers}, n),
+        instruments=_matrix([kept[name] for name in study.instruments], n),
+        weights=None if study.weights is None else _array(kept[study.weights]),
+        clusters=None if study.clusters is None else _labels(kept[study.clusters]),
+        blocks=None if study.blocks is None else _labels(kept[study.blocks]),
+        known_propensity=propensity,
+        others={name: kept[name] for name in _optional(study)},
+        left_out=left_out,
+        positions=positions,
+    )
+
+
+def _usable(columns: Mapping[str, pl.Series], study: StudyDeclaration) -> tuple[Flags, LeftOut]:
+    """The rows that can be used, and why each other one cannot, under the first reason that holds."""
     treatment = columns[study.treatment.column]
-    needed = _needed(study)
-    reasons: dict[str, int] = {}
     usable = np.ones(len(treatment), dtype=bool)
+    reasons: dict[str, int] = {}
 
     def leave_out(rows: Flags, reason: str) -> None:
         found = int((usable & rows).sum())
@@ -113,11 +150,11 @@ def _read(frame: pl.DataFrame | pd.DataFrame, study: StudyDeclaration) -> StudyU
             reasons[reason] = found
             usable[rows] = False
 
-    for name in needed:
+    for name in _needed(study):
         leave_out(columns[name].is_null().to_numpy(), f"without {name}")
-    treated_rows, control_rows = _arms(treatment, study)
     if study.treatment.values is not None:
-        other = ~(treated_rows | control_rows)
+        treated, control = _arms(treatment, study)
+        other = ~(treated | control)
         values = sorted({str(value) for value in treatment.filter(pl.Series(usable & other)).unique().to_list()})
         seen = ", ".join(values[:5]) + (", ..." if len(values) > 5 else "")
         leave_out(other, f"{OTHER_TREATMENT}{study.treatment.column} ({seen})")
@@ -126,61 +163,38 @@ def _read(frame: pl.DataFrame | pd.DataFrame, study: StudyDeclaration) -> StudyU
     if isinstance(study.known_propensity, str):
         known = _numbers(columns[study.known_propensity], study.known_propensity)
         leave_out(~((known > 0) & (known < 1)), f"with {study.known_propensity} not between 0 and 1")
-    left_out = LeftOut(reasons)
-    positions = np.flatnonzero(usable)
-    n = len(positions)
+    return usable, LeftOut(reasons)
 
-    def demand(holds: bool, status: Status, reason: str) -> None:
-        if not holds:
-            raise Unanswerable(Refusal(status, reason, n, left_out))
 
-    treated: Flags | None = None
-    demand(n > 0, "no_units", f"no row is complete: {left_out.in_words() or 'there are no rows'}")
+def _refusals(kept: Mapping[str, pl.Series], study: StudyDeclaration, n: int) -> Iterator[tuple[Status, str]]:
+    """Why complete rows cannot answer either."""
+    treatment, outcome = kept[study.treatment.column], kept[study.outcome.column]
+    constant = f"{treatment.name} is the same for all {n} complete rows: there is nothing to compare"
     if study.treatment.values is None:
-        demand(
-            treatment.dtype.is_numeric(), "not_estimable", f"{study.treatment.column} is not a number; declare values"
-        )
-        amount = treatment.to_numpy()[usable].astype(np.float64)
-        demand(float(np.ptp(amount)) > 0, "no_units", f"{study.treatment.column} is the same for all {n} complete rows")
-        demand(n >= MIN_UNITS, "too_few_units", f"only {n} rows are complete; {MIN_UNITS} are needed")
+        if not treatment.dtype.is_numeric():
+            yield "not_estimable", f"{treatment.name} is not a number; declare treatment.values"
+        elif treatment.n_unique() == 1:
+            yield "no_units", constant
+        elif n < MIN_UNITS:
+            yield "too_few_units", f"only {n} rows are complete; {MIN_UNITS} are needed"
     else:
-        treated = treated_rows[usable]
-        amount = treated.astype(np.float64)
-        n_treated, n_control = int(treated.sum()), int((~treated).sum())
-        constant = f"{study.treatment.column} is the same for all {n} complete rows: there is nothing to compare"
-        demand(min(n_treated, n_control) > 0, "no_units", constant)
-        few = (
-            f"only {n_treated} treated and {n_control} control rows are complete; {MIN_UNITS} are needed, and"
-            f" {MIN_UNITS_PER_ARM} in each arm"
-        )
-        demand(n >= MIN_UNITS and min(n_treated, n_control) >= MIN_UNITS_PER_ARM, "too_few_units", few)
-    demand(columns[study.outcome.column].dtype.is_numeric(), "not_estimable", f"{study.outcome.column} is not a number")
-    outcome = columns[study.outcome.column].to_numpy()[usable].astype(np.float64)
-    demand(float(np.ptp(outcome)) > 0.0, "zero_variance", f"{study.outcome.column} is the same for everybody")
-    rows = pl.Series(usable)
-    kept = {name: series.filter(rows) for name, series in columns.items()}
+        arms = [int(arm.sum()) for arm in _arms(treatment, study)]
+        if min(arms) == 0:
+            yield "no_units", constant
+        elif n < MIN_UNITS or min(arms) < MIN_UNITS_PER_ARM:
+            needed = f"{MIN_UNITS} are needed, and {MIN_UNITS_PER_ARM} in each arm"
+            yield "too_few_units", f"only {arms[0]} treated and {arms[1]} control rows are complete; {needed}"
+    if not outcome.dtype.is_numeric():
+        yield "not_estimable", f"{outcome.name} is not a number"
+    elif outcome.n_unique() == 1:
+        yield "zero_variance", f"{outcome.name} is the same for everybody"
     for name in study.instruments:
-        demand(kept[name].dtype.is_numeric(), "not_estimable", f"the instrument {name} is not a number")
-    propensity: Array | None = None
-    if isinstance(study.known_propensity, str):
-        propensity = kept[study.known_propensity].to_numpy().astype(np.float64)
-    elif study.known_propensity is not None:
-        propensity = np.full(n, float(study.known_propensity))
-    return StudyUnits(
-        treatment=amount,
-        treated=treated,
-        outcome=outcome,
-        confounders=Covariates.of({name: kept[name] for name in study.confounders}, n),
-        modifiers=Covariates.of({name: kept[name] for name in study.effect_modifiers}, n),
-        instruments=_matrix([kept[name] for name in study.instruments], n),
-        weights=None if study.weights is None else kept[study.weights].to_numpy().astype(np.float64),
-        clusters=None if study.clusters is None else _labels(kept[study.clusters]),
-        blocks=None if study.blocks is None else _labels(kept[study.blocks]),
-        known_propensity=propensity,
-        others={name: kept[name] for name in _optional(study)},
-        left_out=left_out,
-        positions=positions,
-    )
+        if not kept[name].dtype.is_numeric():
+            yield "not_estimable", f"the instrument {name} is not a number"
+
+
+def _array(series: pl.Series) -> Array:
+    return series.to_numpy().astype(np.float64)
 
 
 def _needed(study: StudyDeclaration) -> list[str]:

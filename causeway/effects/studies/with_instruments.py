@@ -1,4 +1,4 @@
-"""A study whose treatment is moved by instruments: two-stage least squares, the local average effect, their strength."""
+"""A study whose treatment is moved by instruments: two-stage least squares, the local average effect, strength."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def estimate_with_instruments(
     headline, strength = TWO_STAGE, _effective_f(two_stage)
     instrument = _two_valued(units.instruments)
     if units.treated is not None and instrument is not None:
-        local = _local(units, units.treated, instrument, x, seed, computing)
+        local = _local(units, units.treated, instrument, x, seed=seed, computing=computing)
         if local is not None:
             rows.append(_row_of_local(study, outcome, local))
             record["local_average_effect"] = _record_of_local(local)
@@ -83,7 +83,7 @@ def _row_of_local(study: StudyDeclaration, outcome: str, found: LocalAverageEffe
 
 
 def _local(
-    units: StudyUnits, treated: Flags, instrument: Flags, x: Array, seed: int, computing: Computing
+    units: StudyUnits, treated: Flags, instrument: Flags, x: Array, *, seed: int, computing: Computing
 ) -> LocalAverageEffect | None:
     """The doubly robust ratio, its nuisances learnt of the instrument's arms; None where one of them is too small."""
     if min(int(instrument.sum()), int((~instrument).sum())) < 2:

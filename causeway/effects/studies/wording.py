@@ -19,12 +19,13 @@ def estimand_in_words(study: StudyDeclaration, outcome: str, target: str) -> str
         "ATE": f"average effect of {contrast} on {outcome} over every {unit} of the study",
         "ATT": f"average effect of {contrast} on {outcome} over every {unit} that was treated",
         "ATC": f"average effect of {contrast} on {outcome} over every {unit} that was not treated",
-        "ATE_trimmed": f"average effect of {contrast} on {outcome} over every {unit} that could have been in either arm",
-        "ATO": f"average effect of {contrast} on {outcome}, each {unit} weighted by how undecided its treatment was: the"
-        " ATE, ATT and ATC alike only if the effect is the same for all",
+        "ATE_trimmed": f"average effect of {contrast} on {outcome} over every {unit} that could have been in either"
+        " arm",
+        "ATO": f"average effect of {contrast} on {outcome}, each {unit} weighted by how undecided its treatment was:"
+        " the ATE, ATT and ATC alike only if the effect is the same for all",
         "LATE": f"average effect of {contrast} on {outcome} over every {unit} whom the instrument moves",
-        "slope": f"average change of {outcome} with one unit more of {study.treatment.column}, each {unit} weighted by how"
-        " undecided its treatment was",
+        "slope": f"average change of {outcome} with one unit more of {study.treatment.column}, each {unit} weighted"
+        " by how undecided its treatment was",
         "association": f"difference in mean {outcome} between those with and without {contrast}, as they are: an effect"
         " only if the treatment was as good as random",
     }[target]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from causeway.effects.matching import match
 from causeway.effects.balance import adjustment_weights, balance, effective_sample_size
+from causeway.effects.matching import match
 
 
 def test_the_standardised_difference_is_the_textbook_one() -> None:
