@@ -150,7 +150,7 @@ def _p_value(
     generator = np.random.default_rng([seed, 3])
     observed, drawn, used = 0.0, np.zeros(draws), 0
     for fold in np.unique(folds):
-        unit = np.flatnonzero((folds == fold) & np.isfinite(tested))
+        unit = np.flatnonzero((folds == fold) & np.isfinite(tested) & (w > 0))
         if len(unit) < 2 or float(np.ptp(tested[unit])) == 0:
             continue
         weight = w[unit]
