@@ -72,12 +72,16 @@ def test_the_frame_has_every_declared_column_typed_by_what_it_holds(own_house: H
         ["ä", 0, -3, 50, 'a "b"', "", "10115", 1, 8, "11", 1, 5, 2, "x"],
         ["C", 1, 4, 60, "", "true", "10117", 1, 8, "", 0, 6, 2, "x"],
     ]
-    own_house.write("typed.csv", written([head, *rows]))
+    head += ["p", "tea", "height"]
+    own_house.write("typed.csv", written([head, *([*row, 0.5, 1, 2] for row in rows)]))
     found = made(
         own_house,
         "typed",
         confounders=["age", "town", "member", "zip"],
         instruments=["z"],
+        negative_controls={"outcomes": ["height"], "exposures": ["tea"]},
+        known_propensity="p",
+        effect_modifiers=["age"],
         weights="w",
         blocks="block",
         clusters="class",
@@ -87,7 +91,8 @@ def test_the_frame_has_every_declared_column_typed_by_what_it_holds(own_house: H
         source={"file": "typed.csv", "unit_id": "person"},
     )
     assert found.columns == [
-        "unit_id", "took", "y", "y2", "age", "town", "member", "zip", "z", "class", "block", "w", "price",
+        "unit_id", "took", "y", "y2", "age", "town", "member", "zip", "z", "height", "tea", "class", "p",
+        "block", "w", "price",
     ]  # fmt: skip
     assert found["unit_id"].to_list() == ["C", "a", "b", "ä"], "in the order of the bytes of the ids"
     assert found["took"].to_list() == [1.0, 0.0, 1.0, 0.0]
@@ -101,6 +106,10 @@ def test_the_frame_has_every_declared_column_typed_by_what_it_holds(own_house: H
     assert found["class"].to_list() == [None, "10", "10", "11"]
     assert {found[name].dtype for name in ("took", "y", "y2", "age", "member", "z", "w", "price")} == {pl.Float64}
     assert counts_of(own_house, "typed") == StudyCounts(4, 0, 0, 4, 0, {})
+    (fields,) = own_house.rows(
+        "SELECT array_agg(name ORDER BY position) AS names FROM features.study_fields WHERE study = 'typed'"
+    )
+    assert fields["names"] == sorted(found.columns[1:]), "the one list is in SQL, and the other in Python"
 
 
 def test_a_column_may_be_called_anything(own_house: House) -> None:
@@ -195,14 +204,3 @@ def test_a_column_is_text_also_where_only_its_last_chunk_shows_it(
     monkeypatch.setattr(study_frames, "CHUNK_BYTES", 100)
     assert frame_of(own_house, "chunks").equals(whole)
     assert whole["x"].to_list() == [row[3] for row in rows]
-
-
-def test_the_declared_columns_of_the_database_are_those_of_the_declaration(own_house: House) -> None:
-    """The one list is in SQL and the other in Python."""
-    rows = own_house.rows(
-        "SELECT study, array_agg(name ORDER BY position) AS names FROM features.study_fields GROUP BY 1"
-    )
-    assert {row["study"] for row in rows} >= {"typed", "odd", "visits"}
-    for row in rows:
-        study = declared.study(PostgresResource(), f"acme|{row['study']}")
-        assert row["names"] == sorted(study.columns)
