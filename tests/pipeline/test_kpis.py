@@ -75,17 +75,16 @@ def house(own_house: House) -> House:
     own_house.declare("kpi", "worth", **KPI, capacity={"east": 200, "atlantis": 5})
     own_house.declare("kpi", "forced", **KPI, minimum_share={"west": 1.0}, maximum_share={"west": 1.0})
     own_house.declare("kpi", "hidden", **KPI | {"study": "other"})
-    for study in ("offers", "other"):
-        scored(own_house, study, rows)
     own_house.refresh(only=lambda work: work.job in ("land", "conform", "analyse_study"))
-    for study, verdict, status, effect in (("offers", "credible", "ok", 0.5), ("other", "withheld", "withheld", None)):
+    for study, verdict in (("offers", "credible"), ("other", "withheld")):
         with own_house.client.transaction() as transaction:
             transaction.execute("DELETE FROM estimates.study_effects WHERE study = %s", (study,))
             transaction.execute(
-                "INSERT INTO estimates.study_effects (tenant_id, study, method, target, verdict, status, effect,"
-                " provenance_id) VALUES ('acme', %s, 'aipw', 'ATE', %s, %s, %s, 'p')",
-                (study, verdict, status, effect),
+                "INSERT INTO estimates.study_effects (tenant_id, study, outcome, segment, verdict, estimand, n,"
+                " n_left_out, provenance_id) VALUES ('acme', %s, 'outcome', '', %s, '{}', 2000, 0, 'p')",
+                (study, verdict),
             )
+        scored(own_house, study, rows)
     own_house.first_runs = own_house.refresh(only=of_kpis)
     return own_house
 
