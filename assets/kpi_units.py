@@ -12,6 +12,7 @@ from assets.study_frames import study_frame, unit_column
 from causeway.actions.gaps import Terms, Verdict
 from causeway.actions.units import ScoredUnits
 from causeway.declarations.kpi import KpiDeclaration
+from causeway.declarations.study import StudyDeclaration
 from resources.postgres import PostgresResource
 
 MISSING = "(missing)"
@@ -37,7 +38,8 @@ class KpiUnits:
 def kpi_units(postgres: PostgresResource, kpi: KpiDeclaration, study: str) -> KpiUnits:
     """The study's units in the order of unit_id. ValueError for more than MOST_SEGMENTS segments."""
     partition_key = f"{kpi.tenant}|{study}"
-    clusters = declared.study(postgres, partition_key).clusters
+    declaration = declared.study(postgres, partition_key)
+    clusters = declaration.clusters
     client = postgres.client()
     effects = client.read(
         "SELECT unit_id, effect, score, propensity, treated, outcome, extrapolated"
@@ -48,7 +50,7 @@ def kpi_units(postgres: PostgresResource, kpi: KpiDeclaration, study: str) -> Kp
     verdict = _verdict(postgres, partition_key)
     wanted = list(dict.fromkeys([*kpi.columns, *([clusters] if clusters else [])]))
     frame = effects.join(
-        segment_columns(postgres, partition_key, wanted), on="unit_id", how="left", maintain_order="left"
+        segment_columns(postgres, partition_key, declaration, wanted), on="unit_id", how="left", maintain_order="left"
     )
     cost = pl.col(kpi.cost).cast(pl.Float64, strict=False) if isinstance(kpi.cost, str) else pl.lit(float(kpi.cost))
     levels = [pl.col(column).cast(pl.String).fill_null(MISSING) for column in kpi.segments]
@@ -75,18 +77,13 @@ def kpi_units(postgres: PostgresResource, kpi: KpiDeclaration, study: str) -> Kp
     )
 
 
-def segment_columns(postgres: PostgresResource, partition_key: str, columns: Sequence[str]) -> pl.DataFrame:
-    """unit_id and the named columns of a study as text, whole numbers without a decimal point.
-
-    LookupError for a column that the study does not declare.
-    """
-    study = declared.study(postgres, partition_key)
-    absent = [column for column in columns if column not in study.columns]
-    if absent:
-        raise LookupError(f"study {partition_key} does not declare {', '.join(map(repr, absent))}")
+def segment_columns(
+    postgres: PostgresResource, partition_key: str, study: StudyDeclaration, columns: Sequence[str]
+) -> pl.DataFrame:
+    """unit_id and the named columns of a study as text, whole numbers without a decimal point."""
     frame = study_frame(postgres, partition_key, study)
-    texts = [pl.col(column).cast(pl.String).str.replace(r"^(-?\d+)\.0+$", "$1").alias(column) for column in columns]
-    return frame.select(pl.col(unit_column(study)).alias("unit_id"), *texts)
+    text = [pl.col(column).cast(pl.String).str.replace(r"^(-?\d+)\.0+$", "$1") for column in columns]
+    return frame.select(pl.col(unit_column(study)).alias("unit_id"), *text)
 
 
 def terms_of(kpi: KpiDeclaration, segments: Sequence[str]) -> dict[str, Terms]:
@@ -107,10 +104,11 @@ def _by_segment(declared_: float | dict[str, float], segment: str, default: floa
 
 
 def _verdict(postgres: PostgresResource, partition_key: str) -> Verdict:
-    """Of the study as a whole; one that was never judged is withheld."""
+    """Of the study on everybody; one that was never judged is withheld."""
     client = postgres.client()
     rows = client.fetch_all(
-        f"SELECT DISTINCT verdict FROM {client.table('estimates.study_effects')} WHERE tenant_id = %s AND study = %s",
+        f"SELECT DISTINCT verdict FROM {client.table('estimates.study_effects')}"
+        " WHERE tenant_id = %s AND study = %s AND segment = ''",
         split(partition_key),
     )
     found = {str(verdict) for (verdict,) in rows}

@@ -14,7 +14,7 @@ from resources.postgres_client import PostgresClient
 READ_BY_KPIS = (
     "estimates/study_effects",
     "estimates/unit_effects",
-    "features/study_columns",
+    "features/study_fields",
     "features/study_units",
 )
 """Assets of a study that a KPI is made from."""

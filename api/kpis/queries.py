@@ -18,9 +18,9 @@ _DECLARED = """
         select
             key as kpi,
             exists (
-                select 1 from serving.study_results
+                select 1 from serving.study_answers
                 where
-                    tenant_id = $1 and verdict = 'withheld'
+                    tenant_id = $1 and verdict = 'withheld' and segment = ''
                     and (declaration -> 'studies' || jsonb_build_array(declaration -> 'study')) ? study
             ) as is_withheld
         from registry.kpis where tenant_id = $1 and key = $2

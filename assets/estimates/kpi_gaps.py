@@ -32,7 +32,8 @@ FROM_STUDIES = dg.SpecificPartitionsPartitionMapping([])
     deps=[
         dg.AssetDep(["estimates", "unit_effects"], partition_mapping=FROM_STUDIES),
         dg.AssetDep(["estimates", "study_effects"], partition_mapping=FROM_STUDIES),
-        dg.AssetDep(["features", "study_columns"], partition_mapping=FROM_STUDIES),
+        dg.AssetDep(["features", "study_fields"], partition_mapping=FROM_STUDIES),
+        dg.AssetDep(["features", "study_units"], partition_mapping=FROM_STUDIES),
         ["registry", "kpis"],
     ],
     partitions_def=partitions.kpis,

@@ -145,7 +145,7 @@ def decide_allocation(
     problem = Problem(options, dict(terms), budget, headcount)
     plan = allocate(problem)
     if plan.units is None or plan.cost is None:
-        return Decided(plan, curve=_curve(problem))
+        return Decided(plan, curve=_curve(problem) if options else ())
     allotted, worth = [], None
     for option, units in zip(options, plan.units, strict=True):
         each = next(one for one in interventions if one.study == option.intervention)

@@ -23,6 +23,7 @@ DECLARED = {
     "flags": "flag",
     "layers": "layer",
     "saved_groups": "saved_group",
+    "kpis": "kpi",
 }
 
 

@@ -46,7 +46,7 @@ key: purchase
 tenant: acme
 schema: {type: object}
 """
-TABLES = ("experiments", "flags", "layers", "saved_groups", "event_types", "sources", "studies", "features")
+TABLES = ("experiments", "flags", "layers", "saved_groups", "event_types", "sources", "studies", "kpis", "features")
 
 
 @pytest.fixture(autouse=True)

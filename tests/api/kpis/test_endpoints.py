@@ -34,9 +34,10 @@ def kpis(world):
             declaration_hash="h",
         )
     for study, verdict in (("good", "credible"), ("bad", "withheld")):
-        world.insert(
-            "serving.study_results", tenant_id="acme", study=study, verdict=verdict, method="aipw", status="ok"
-        )
+        named = {"tenant_id": "acme", "study": study, "outcome": "spend"}
+        world.insert("serving.study_answers", **named, segment="", verdict=verdict)
+        # What is not known of a segment of the study says nothing about everybody.
+        world.insert("serving.study_answers", **named, segment="region=south", verdict="withheld")
     for kpi, study in (("worth", "good"), ("stopped", "bad")):
         shared = {"tenant_id": "acme", "kpi": kpi, "study": study, "n": 200, "n_treated": 50, "n_to_treat": 150}
         for segment, place in (("south", 2), ("north", 1)):

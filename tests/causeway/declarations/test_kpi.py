@@ -95,11 +95,11 @@ def test_what_it_names_must_be_there_and_fit() -> None:
     def said(**more: Any) -> list[str]:
         return [str(fault.refusal) for fault in faults_of(standing.after([declared(**more)]))]
 
-    assert said(study="offer") == ["study: there is no study 'offer'; did you mean 'offers'?"]
+    assert said(study="offer") == ["study: there is no study 'offer' (did you mean 'offers'?)"]
     assert said(study=None, studies=["offers", "calls"]) == []
     (sentence,) = said(study=None, studies=["offers", "visits"])
     assert sentence.startswith("studies[1]: study 'visits' has the outcome 'visits', and 'offers' 'spend'")
     assert said(segments=["regio"]) == [
-        "segments[0]: study 'offers' declares no column 'regio'; did you mean 'region'?"
+        "segments[0]: study 'offers' declares no column 'regio' (did you mean 'region'?)"
     ]
     assert said(cost="fee") == ["cost: study 'offers' declares no column 'fee'"]
