@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from causeway.effects.influence import Inference, Linearised, infer
+from causeway.effects.influence import ROUNDING, Inference, Linearised, infer
 from causeway.effects.problem import Problem
 from causeway.effects.refutations.instrumented import InstrumentProblem
 
@@ -38,6 +38,8 @@ class Scored:
 def inferred(problem: Problem, found: Linearised) -> Inference:
     """The interval of an estimate of this problem, in the arms that its clusters are counted in."""
     arms = problem.encouraged if isinstance(problem, InstrumentProblem) else problem.treated
+    if problem.scale <= ROUNDING * float(np.max(np.abs(problem.outcome))):
+        return Inference("zero_variance")
     if problem.clusters is not None and arms is None and found.of_clusters is None:
         return Inference("not_estimable")
     return infer(found, arms, clusters=problem.clusters, scale=problem.scale)
