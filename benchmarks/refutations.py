@@ -115,7 +115,7 @@ def dowhy_placebo(units: Units, method: str) -> Callable[[int], float]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # DoWhy draws from numpy's global state.
-            np.random.seed(1)  # noqa: NPY002
+            np.random.seed(1)
             refuted = model.refute_estimate(
                 estimand, estimate, method_name="placebo_treatment_refuter", placebo_type="permute",
                 num_simulations=simulations,

@@ -58,15 +58,19 @@ def score(problem: Problem, found: Linearised, truth: float = 0.0) -> float | No
 
 
 def judge_scores(
-    scores: Sequence[float], *, independent: bool = True, tolerated_shift: float = TOLERATED_SHIFT
+    scores: Sequence[float],
+    *,
+    independent: bool = True,
+    tolerated_shift: float = TOLERATED_SHIFT,
+    tolerated_stretch: float = TOLERATED_STRETCH,
 ) -> Scored:
     """Scores that ought to be standard normal, give and take what is tolerated.
 
     The mean: |mean| - tolerated by its Monte-Carlo error max(1, spread) / sqrt(S), with Student's S - 1 degrees of
     freedom. Where simulations are not `independent`, but share what the estimate itself is uncertain by, their mean
     varies by at most what a single one does: then its error is one, whatever S is. The spread: sum (z - mean)**2 /
-    1.2**2 by chi squared with S - 1 degrees of freedom, above only: too wide intervals are no problem, and what is
-    shared only makes it smaller. Both are the largest p-values that the tolerated shift and stretch allow.
+    tolerated**2 by chi squared with S - 1 degrees of freedom, above only: too wide intervals are no problem, and what
+    is shared only makes it smaller. Both are the largest p-values that the tolerated shift and stretch allow.
     """
     z = np.asarray(scores, dtype=np.float64)
     n, mean, spread = len(z), float(z.mean()), float(z.std(ddof=1))
@@ -75,5 +79,5 @@ def judge_scores(
         p_mean = float(2 * stats.t.sf(beyond * math.sqrt(n) / max(1.0, spread), n - 1))
     else:
         p_mean = float(2 * stats.norm.sf(beyond))
-    p_spread = float(stats.chi2.sf((n - 1) * (spread / TOLERATED_STRETCH) ** 2, n - 1))
+    p_spread = float(stats.chi2.sf((n - 1) * (spread / tolerated_stretch) ** 2, n - 1))
     return Scored(mean, spread, min(1.0, p_mean), p_spread)

@@ -93,7 +93,14 @@ def test_a_unit_that_carries_the_estimate_is_found(confounded_world):
     outcome[np.flatnonzero(problem.treated)[0]] += 500
     carried = replace(problem, outcome=outcome)
     answers = [
-        refute(each, (), method="linear_regression", found=METHODS["linear_regression"](each, ()), seed=0, only=["bootstrap"])
+        refute(
+            each,
+            (),
+            method="linear_regression",
+            found=METHODS["linear_regression"](each, ()),
+            seed=0,
+            only=["bootstrap"],
+        )
         for each in (problem, carried)
     ]
     assert [answer.problem_found for (answer,) in answers] == [False, True]

@@ -16,7 +16,7 @@ from causeway.effects.refutations.suite import REFUTERS, refute
 
 # The simulated confounder is a question of size: it says nothing of whether an estimate is right.
 TESTS = tuple(name for name in REFUTERS if name != "simulated_confounder")
-RUNS = 12
+RUNS = 6
 CONFOUNDED = tuple(method for method in METHODS if method != "difference_in_means")
 
 
@@ -31,7 +31,7 @@ def problems(answers):
 
 @pytest.mark.parametrize("method", [*CONFOUNDED, "matching"])
 def test_a_right_estimate_is_rarely_refuted(method, confounded_world, learnt):
-    """Six attempts each at a level of 5 %: of 12 worlds no attempt alarms in more than two."""
+    """Six attempts each at a level of 5 %: of six worlds no attempt alarms in more than one."""
     alarms = dict.fromkeys(TESTS, 0)
     for seed in range(RUNS):
         problem = confounded_world(seed)
@@ -48,14 +48,14 @@ def test_a_right_estimate_is_rarely_refuted(method, confounded_world, learnt):
         )
         for name in problems(answers):
             alarms[name] += 1
-    assert max(alarms.values()) <= 2, alarms
+    assert max(alarms.values()) <= 1, alarms
 
 
 @pytest.mark.parametrize("world", [{"designed": True}, {"clustered": True}])
 @pytest.mark.parametrize("method", ["difference_in_means", "aipw", "ipw"])
 def test_a_right_estimate_of_a_design_is_rarely_refuted(method, world, confounded_world, learnt):
     alarms = 0
-    for seed in range(6):
+    for seed in range(4):
         problem = confounded_world(seed, **world)
         nuisances = learnt(problem)
         found = METHODS[method](problem, nuisances)
@@ -68,7 +68,7 @@ def test_a_right_estimate_of_a_design_is_rarely_refuted(method, world, confounde
 @pytest.mark.parametrize(("method", "estimator"), [("2sls", TwoStage()), ("late", LocalAverage())])
 def test_a_right_estimate_by_instrument_is_rarely_refuted(method, estimator, instrumented_world, learnt):
     alarms = 0
-    for seed in range(6):
+    for seed in range(4):
         problem = instrumented_world(seed)
         answers = refute(
             problem,
@@ -121,7 +121,9 @@ def test_a_right_weighting_that_dowhy_refutes_stands():
         warnings.simplefilter("ignore")
         model = CausalModel(frame, treatment="treated", outcome="outcome", common_causes=["a", "b", "c"])
         estimand = model.identify_effect(proceed_when_unidentifiable=True)
-        estimate = model.estimate_effect(estimand, method_name="backdoor.propensity_score_weighting", target_units="ate")
+        estimate = model.estimate_effect(
+            estimand, method_name="backdoor.propensity_score_weighting", target_units="ate"
+        )
         theirs = [
             model.refute_estimate(estimand, estimate, method_name=name, num_simulations=10, random_seed=1)
             for name in ("placebo_treatment_refuter", "random_common_cause")

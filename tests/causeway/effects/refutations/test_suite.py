@@ -16,7 +16,11 @@ from causeway.effects.refutations.suite import REFUTERS, refute
 
 
 def arrays_of(problem):
-    return {each.name: getattr(problem, each.name) for each in fields(problem) if isinstance(getattr(problem, each.name), np.ndarray)}
+    return {
+        each.name: getattr(problem, each.name)
+        for each in fields(problem)
+        if isinstance(getattr(problem, each.name), np.ndarray)
+    }
 
 
 class Vandal:
