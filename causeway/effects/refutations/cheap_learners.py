@@ -72,8 +72,9 @@ def _blend(
             usual = sum(share * rounds for share, rounds in zip(own, learner.rounds, strict=True)) / total
             faster = min(LARGEST_RATE / learner.rate, max(1.0, usual / most_rounds))
             rounds = min(most_rounds, max(FEWEST_ROUNDS, math.ceil(usual / faster)))
-            learner = BoostedTrees((rounds,), min(most_depth, learner.depth), learner.rate * faster)
-        learners.append(learner)
+            learners.append(BoostedTrees((rounds,), min(most_depth, learner.depth), learner.rate * faster))
+        else:
+            learners.append(learner)
         of_learners.append(total)
     if not learners:
         return None

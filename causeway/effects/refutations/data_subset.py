@@ -18,6 +18,8 @@ from causeway.effects.refutations.scores import TOLERATED_SHIFT, judge_scores
 NAME = "data_subset"
 SHARE = 0.8
 SMALLEST_CELL = 5
+TOLERATED_STRETCH = 1.3
+"""More than elsewhere: a fifth fewer units are more than a fifth fewer beyond what covariates take."""
 
 
 def data_subset(
@@ -45,7 +47,9 @@ def data_subset(
     variance = (1 / share - 1) * base.std_error**2 + base.split_variance * (1 + 1 / base.splits)
     scale = math.sqrt(variance)
     tolerated = TOLERATED_SHIFT * base.std_error / scale
-    scored = judge_scores(((effects - base.effect) / scale).tolist(), tolerated_shift=tolerated)
+    scored = judge_scores(
+        ((effects - base.effect) / scale).tolist(), tolerated_shift=tolerated, tolerated_stretch=TOLERATED_STRETCH
+    )
     detail = (
         f"{len(effects)} subsets of {share:.0%} give {effects.mean():.4g} on average where all units give "
         f"{base.effect:.4g} (p = {scored.p_mean:.3f}), and vary {scored.spread:.2f} times as much as subsets should "

@@ -61,7 +61,7 @@ def dummy_outcome(
     scores = [each for each in (score(*triple) for triple in triples) if each is not None]
     if len(scores) < 2:
         return Refutation.impossible(NAME, method, "effects on made-up outcomes have no standard error")
-    scored = judge_scores(scores, independent=False)
+    scored = judge_scores(scores, independent=False, tolerated_shift=0.0)
     mean = float(np.mean(errors))
     detail = (
         f"on {len(scores)} made-up outcomes the effect is wrong by {mean:.4g} on average, {scored.mean:.2f} standard "

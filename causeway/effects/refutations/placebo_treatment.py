@@ -43,7 +43,7 @@ def placebo_treatment(
     scored = judge_scores(scores)
     mean = float(np.mean([each.effect for each in found.estimates]))
     detail = (
-        f"{len(scores)} placebo treatments have a mean effect of {mean:.4g}, {scored.mean:.2f} standard errors from zero "
+        f"{len(scores)} placebo treatments have a mean effect of {mean:.4g}, {scored.mean:.2f} standard errors off "
         f"(p = {scored.p_mean:.3f}), and vary {scored.spread:.2f} times as much as their standard errors say "
         f"(p = {scored.p_spread:.3f})"
     )

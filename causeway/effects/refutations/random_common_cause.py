@@ -31,7 +31,7 @@ def random_common_cause(
     """`simulations` times a column of independent N(0, 1) (of clusters, if there are any) is added to x.
 
     Estimates with and without the column come from the same units: their difference is chance of variance sum (c_i -
-    c0_i)**2, of the contributions' differences, within clusters (Hausman 1978, Econometrica 46, without his assumption),
+    c0_i)**2, of the contributions' differences, within clusters (Hausman 1978, Econometrica 46),
     and of what another split adds. A problem is a mean shift beyond a third of a standard error by more than that
     chance, or estimates that scatter by more than both together (chi squared). For a right regression all of it is of
     order 1 / n, which no test should find. None where the method adjusts for nothing. Estimates the same to the last

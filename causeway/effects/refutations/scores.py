@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from causeway.effects.influence import Inference, Linearised, infer
+from causeway.effects.influence import ROUNDING, Inference, Linearised, infer
 from causeway.effects.problem import Problem
 from causeway.effects.refutations.instrumented import InstrumentProblem
 
@@ -38,6 +38,8 @@ class Scored:
 def inferred(problem: Problem, found: Linearised) -> Inference:
     """The interval of an estimate of this problem, in the arms that its clusters are counted in."""
     arms = problem.encouraged if isinstance(problem, InstrumentProblem) else problem.treated
+    if problem.scale <= ROUNDING * float(np.max(np.abs(problem.outcome))):
+        return Inference("zero_variance")
     if problem.clusters is not None and arms is None and found.of_clusters is None:
         return Inference("not_estimable")
     return infer(found, arms, clusters=problem.clusters, scale=problem.scale)
@@ -56,15 +58,19 @@ def score(problem: Problem, found: Linearised, truth: float = 0.0) -> float | No
 
 
 def judge_scores(
-    scores: Sequence[float], *, independent: bool = True, tolerated_shift: float = TOLERATED_SHIFT
+    scores: Sequence[float],
+    *,
+    independent: bool = True,
+    tolerated_shift: float = TOLERATED_SHIFT,
+    tolerated_stretch: float = TOLERATED_STRETCH,
 ) -> Scored:
     """Scores that ought to be standard normal, give and take what is tolerated.
 
     The mean: |mean| - tolerated by its Monte-Carlo error max(1, spread) / sqrt(S), with Student's S - 1 degrees of
     freedom. Where simulations are not `independent`, but share what the estimate itself is uncertain by, their mean
     varies by at most what a single one does: then its error is one, whatever S is. The spread: sum (z - mean)**2 /
-    1.2**2 by chi squared with S - 1 degrees of freedom, above only: too wide intervals are no problem, and what is
-    shared only makes it smaller. Both are the largest p-values that the tolerated shift and stretch allow.
+    tolerated**2 by chi squared with S - 1 degrees of freedom, above only: too wide intervals are no problem, and what
+    is shared only makes it smaller. Both are the largest p-values that the tolerated shift and stretch allow.
     """
     z = np.asarray(scores, dtype=np.float64)
     n, mean, spread = len(z), float(z.mean()), float(z.std(ddof=1))
@@ -73,5 +79,5 @@ def judge_scores(
         p_mean = float(2 * stats.t.sf(beyond * math.sqrt(n) / max(1.0, spread), n - 1))
     else:
         p_mean = float(2 * stats.norm.sf(beyond))
-    p_spread = float(stats.chi2.sf((n - 1) * (spread / TOLERATED_STRETCH) ** 2, n - 1))
+    p_spread = float(stats.chi2.sf((n - 1) * (spread / tolerated_stretch) ** 2, n - 1))
     return Scored(mean, spread, min(1.0, p_mean), p_spread)

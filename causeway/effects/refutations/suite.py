@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from causeway.effects.estimators.average import Estimated
-from causeway.effects.influence import Labels, Linearised
+from causeway.effects.influence import Flags, Labels, Linearised
 from causeway.effects.nuisances import Nuisances
 from causeway.effects.problem import Problem
 from causeway.effects.refutations.baseline import Baseline, baseline
@@ -23,6 +23,7 @@ from causeway.effects.refutations.functional_form import functional_form
 from causeway.effects.refutations.placebo_treatment import placebo_treatment
 from causeway.effects.refutations.random_common_cause import random_common_cause
 from causeway.effects.refutations.refutation import Refutation
+from causeway.effects.refutations.repeating import repeat
 from causeway.effects.refutations.scores import inferred
 from causeway.effects.refutations.unobserved_common_cause import unobserved_common_cause
 
@@ -68,26 +69,26 @@ def refute(
         raise ValueError(f"no such refuters: {', '.join(sorted(unknown))}; there are {', '.join(REFUTERS)}")
     estimate = found.estimate if isinstance(found, Estimated) else found
     estimator = estimator or OfMethod.named(method, problem)
-    streams = dict(
-        zip((*REFUTERS, "baseline", "units"), np.random.SeedSequence(seed).spawn(len(REFUTERS) + 2), strict=True)
-    )
+    names = (*REFUTERS, "baseline", "units", "without")
+    streams = dict(zip(names, np.random.SeedSequence(seed).spawn(len(names)), strict=True))
     if problem.n < FEWEST_UNITS:
         reason = f"{problem.n} units are too few to vary anything"
-        return tuple(Refutation.impossible(name, method, reason) for name in only if name != "functional_form")
+        asked = [name for name in REFUTERS if name in only and name != "functional_form"]
+        return tuple(Refutation.impossible(name, method, reason) for name in asked)
     tried = _Tried(
-        problem,
-        nuisances,
-        estimator,
-        method,
-        max(FEWEST_SIMULATIONS, simulations),
-        _is_significant(problem, estimate),
-        streams,
+        problem=problem,
+        nuisances=nuisances,
+        estimator=estimator,
+        method=method,
+        simulations=max(FEWEST_SIMULATIONS, simulations),
+        significant=_is_significant(problem, estimate),
+        streams=streams,
     )
     results: list[Refutation | None] = []
     for name in REFUTERS:
         if name in only:
             if name == "bootstrap":
-                results.append(bootstrap(problem, estimate, method=method, stream=streams[name]))
+                results.append(bootstrap(problem, estimate, method=method, stream=streams[name], without=tried.without))
             else:
                 results.append(tried.answer(name))
     return tuple(each for each in results if each is not None)
@@ -99,10 +100,11 @@ def _is_significant(problem: Problem, estimate: Linearised) -> bool:
 
 
 class _Tried:
-    """What the attempts have in common: the units they are made on, and the estimate of those, made when first needed."""
+    """What attempts share: the units they are made on, and the estimate of those, made when first needed."""
 
     def __init__(
         self,
+        *,
         problem: Problem,
         nuisances: Sequence[Nuisances],
         estimator: Estimator,
@@ -126,20 +128,43 @@ class _Tried:
         """Of the refuter `name`; None where it does not apply."""
         fewer = max(FEWEST_SIMULATIONS, self.simulations // 2)
         shared: dict[str, Any] = {"method": self.method, "stream": self.streams[name], "computing": self.computing}
-        if name == "placebo_treatment":
-            return placebo_treatment(self.for_placebo, self.estimator, simulations=self.simulations, **shared)
-        if name == "dummy_outcome":
-            return dummy_outcome(self.problem, self.nuisances, self.estimator, simulations=fewer, **shared)
-        if name == "functional_form":
-            return functional_form(self.problem, self.estimator, **shared)
+        own: dict[str, Callable[[], Refutation | None]] = {
+            "placebo_treatment": lambda: placebo_treatment(
+                self.for_placebo, self.estimator, simulations=self.simulations, **shared
+            ),
+            "dummy_outcome": lambda: dummy_outcome(
+                self.problem, self.nuisances, self.estimator, simulations=fewer, **shared
+            ),
+            "functional_form": lambda: functional_form(self.problem, self.estimator, **shared),
+        }
+        if name in own:
+            return own[name]()
         base = self.base
         if isinstance(base, str):
             return Refutation.impossible(name, self.method, base)
-        if name == "random_common_cause":
-            return random_common_cause(self.problem, self.estimator, base, simulations=fewer, **shared)
-        if name == "data_subset":
-            return data_subset(self.problem, self.estimator, base, simulations=fewer, **shared)
-        return unobserved_common_cause(self.problem, self.estimator, base, significant=self.significant, **shared)
+        compared: dict[str, Callable[[], Refutation | None]] = {
+            "random_common_cause": lambda: random_common_cause(
+                self.problem, self.estimator, base, simulations=fewer, **shared
+            ),
+            "data_subset": lambda: data_subset(self.problem, self.estimator, base, simulations=fewer, **shared),
+            "simulated_confounder": lambda: unobserved_common_cause(
+                self.problem, self.estimator, base, significant=self.significant, **shared
+            ),
+        }
+        return compared[name]()
+
+    def without(self, units: Flags) -> float | None:
+        """The variance once `units` (n,) are left out, as a share of the variance with them; None where that is not
+        tried: of many units, or where there is no estimate.
+        """
+        if len(units) != self.problem.n or isinstance(self.base, str):
+            return None
+        rest = self.problem.among(~units)
+        found = repeat(self.estimator, [lambda generator: rest], self.streams["without"], self.computing)
+        if found.reason is not None:
+            return None
+        error = inferred(rest, found.estimates[0]).std_error
+        return None if error is None else (error / self.base.std_error) ** 2
 
     @cached_property
     def base(self) -> Baseline | str:
