@@ -14,7 +14,7 @@ from draw_experiment_report import draw
 
 from causeway.declarations.study import StudyDeclaration
 from causeway.effects.problem import Computing
-from causeway.effects.studies.study import answer_study
+from causeway.effects.studies.many import answer_all, questions_of
 from causeway.report.experiment_report import ReportProvenance
 from causeway.report.study_page import render_study
 from causeway.report.study_report import StudyReport
@@ -24,9 +24,11 @@ HEIGHT = 8600
 UNITS = 6_000
 GRAPH = """
     digraph {
-        income -> spend_before; income -> city; age -> visits_before; age -> spend; city -> visits_before; city -> joined
-        visits_before -> joined; visits_before -> spend; spend_before -> joined; spend_before -> spend; age -> joined
-        city -> spend; leaflet -> joined; joined -> spend; joined -> app_opens; app_opens -> spend
+        income -> spend_before; income -> city; age -> visits_before; city -> visits_before
+        age -> joined; city -> joined; visits_before -> joined; spend_before -> joined; leaflet -> joined
+        age -> spend; city -> spend; visits_before -> spend; spend_before -> spend
+        joined -> spend; joined -> app_opens; app_opens -> spend
+        joined -> visits; visits_before -> visits
     }
 """
 
@@ -53,17 +55,10 @@ def example() -> StudyReport:
             "source": {"file": "customers.csv"},
         }
     )
-    customers, computing = _simulated(), Computing(n_jobs=2)
-    spend = answer_study(customers, study, seed=1, computing=computing).answer.as_document()
-    also = study.model_copy(update={"outcome": study.outcome.model_copy(update={"column": "visits"}), "graph": None})
-    also = also.model_copy(
-        update={"confounders": ("age", "city", "visits_before", "spend_before"), "effect_modifiers": ()}
-    )
-    also = also.model_copy(update={"segments": (), "outcomes": ()})
-    visits = answer_study(customers, also, seed=1, computing=computing).answer.as_document()
+    answers = answer_all(questions_of(_simulated(), study), seed=1, computing=Computing(n_jobs=2))
     return StudyReport(
         study.key,
-        (spend, visits),
+        tuple(each.answer.as_document() for each in answers),
         tenant=study.tenant,
         name=study.name,
         hypothesis=study.hypothesis,

@@ -69,9 +69,9 @@ def share_curves(
     if chosen is not None:
         drawing.mark(across(chosen[0]), down(chosen[1]), "open")
     drawing.line(LEFT, 9, LEFT + 6, 9, "span good")
-    drawing.text(LEFT + 8, 13, "by predicted effect", "quiet")
+    drawing.text(LEFT + 6, 13, "by predicted effect", "quiet", shift=8)
     drawing.line(58, 9, 64, 9, "dashed")
-    drawing.text(66, 13, "at random", "quiet")
+    drawing.text(64, 13, "at random", "quiet", shift=8)
     for value in ticks:
         drawing.text(0, down(value) - 3, tick(value), "quiet")
     for share, anchor in ((0.0, "start"), (0.5, "middle"), (1.0, "end")):

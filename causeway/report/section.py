@@ -9,7 +9,7 @@ from causeway.report.chart import Chart
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A value with what is said below it in small letters; `name` is whether somebody gave it as a name."""
+    """A value with what is said below it in small letters. `is_name`: somebody gave it, at any length."""
 
     value: str
     more: str = ""

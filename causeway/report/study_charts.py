@@ -123,8 +123,11 @@ def refutations_chart(answer: Document) -> Chart | None:
     attempts = []
     for each in refutations:
         new_effect = number(each.get("new_effect"))
-        verdict = found_in_words(each.get("problem_found"))
-        told = verdict if new_effect is None else f"{words.SCALE.effect(new_effect, half)} · {verdict}"
+        told = found_in_words(each.get("problem_found"))
+        if new_effect is not None:
+            # Beside a long name there is room for a number and a word.
+            verdict = {True: "problem", False: "fine"}.get(each.get("problem_found"), told)
+            told = f"{words.SCALE.effect(new_effect, half)} · {verdict}"
         attempts.append(Attempt(said(str(each["name"])), told, each.get("problem_found"), new_effect))
     effect, low, high = found or (None, None, None)
     drawing = refutations_panel(
@@ -145,7 +148,7 @@ def found_in_words(problem_found: object) -> str:
     >>> found_in_words(True), found_in_words(None)
     ('problem found', 'not carried out')
     """
-    return "problem found" if problem_found else "not carried out" if problem_found is None else "no problem"
+    return "problem found" if problem_found else "not carried out" if problem_found is None else "no problem found"
 
 
 def contour_chart(answer: Document) -> Chart | None:
@@ -160,8 +163,10 @@ def contour_chart(answer: Document) -> Chart | None:
         Known(name, treatment, outcome) for name, treatment, outcome in benchmarks(sensitivity) if outcome is not None
     ]
     value = number(sensitivity.get("robustness_value"))
+    # As far as the grid goes, and as far as it takes to see where the effect vanishes.
+    vanishing = min(0.95, 1.2 * (value or 0.0))
     most_treatment, most_outcome = (
-        max(float(each) for each in contour[f"{axis}_strengths"]) for axis in ("treatment", "outcome")
+        max(vanishing, *(float(each) for each in contour[f"{axis}_strengths"])) for axis in ("treatment", "outcome")
     )
     spoken = f"Sensitivity of an effect of {decimal(effect)}."
     if value is not None:

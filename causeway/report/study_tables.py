@@ -39,21 +39,20 @@ def estimates_of(answer: Document) -> Table | None:
         name = str(each["method"])
         label = f"{words.method(name)} (headline)" if name == headline else words.method(name)
         found = interval(each)
-        effect = Cell(words.why_not(each))
+        effect = Cell(words.why_not(each), is_name=True)
         if found is not None:
             half = (found[2] - found[1]) / 2
             effect = Cell(words.SCALE.effect(found[0], half), words.SCALE.interval(found[1], found[2]))
         rows.append(
             (
-                Cell(label),
+                Cell(label, words.LONG_METHODS.get(name, "")),
                 Cell(str(each["target"]), words.target(str(each["target"]))),
                 effect,
                 Cell(words.p_in_words(each) or "none"),
                 Cell(whole(int(each.get("n") or 0))),
-                Cell(words.LONG_METHODS.get(name, said(name))),
             )
         )
-    columns = ("Method", "Whose effect", "Effect", "p", "Units", "How")
+    columns = ("Method", "Whose effect", "Effect", "p", "Units")
     return Table("Estimates by method", columns, tuple(rows)) if rows else None
 
 
@@ -81,7 +80,7 @@ def negative_controls_of(answer: Document) -> Table | None:
     rows = []
     for each in (answer.get("diagnostics") or {}).get("negative_controls") or ():
         found = interval(each)
-        effect = Cell(said(str(each.get("status"))))
+        effect = Cell(said(str(each.get("status"))), is_name=True)
         if found is not None:
             half = (found[2] - found[1]) / 2
             effect = Cell(words.SCALE.effect(found[0], half), words.SCALE.interval(found[1], found[2]))
@@ -110,7 +109,7 @@ def refutations_of(answer: Document) -> Table | None:
                 Cell(found_in_words(each.get("problem_found"))),
                 Cell("none" if new_effect is None else words.SCALE.effect(new_effect, half)),
                 Cell(words.p_in_words(each) or "none"),
-                Cell(str(each.get("detail") or "")),
+                Cell(str(each.get("detail") or ""), is_name=True),
             )
         )
     return _folded("Attempts to refute the estimate", ("Attempt", "Found", "New effect", "p", "Says"), rows)
@@ -174,7 +173,7 @@ def others_of(answers: Sequence[Document]) -> Table | None:
     for each in answers:
         headline = each.get("headline")
         found = interval(headline)
-        effect = Cell(words.why_not(headline) if headline else words.TITLES["withheld"].lower())
+        effect = Cell(words.why_not(headline) if headline else "withheld", is_name=True)
         if found is not None:
             half = (found[2] - found[1]) / 2
             effect = Cell(words.SCALE.effect(found[0], half), words.SCALE.interval(found[1], found[2]))
@@ -182,14 +181,14 @@ def others_of(answers: Sequence[Document]) -> Table | None:
         rows.append(
             (
                 Cell(words.outcome_and_segment(each), is_name=True),
-                Cell(words.TITLES[str(each["verdict"])], why),
+                Cell(words.TITLES[str(each["verdict"])], why, is_name=True),
                 effect,
                 Cell(str((headline or {}).get("target") or "none")),
                 Cell(whole(int(each.get("n") or 0))),
             )
         )
     columns = ("Outcome, segment", "Verdict", "Effect", "Target", "Units")
-    return Table("Further outcomes and segments", columns, tuple(rows[:MOST_ROWS])) if rows else None
+    return Table("Each with a verdict of its own", columns, tuple(rows[:MOST_ROWS])) if rows else None
 
 
 def left_out_of(answer: Document) -> Table | None:
