@@ -9,6 +9,7 @@ from assets import declared, partitions
 from assets.columns import json_text
 from assets.pictures import drawing
 from assets.publication import publish
+from assets.study_counts import StudyCounts, study_counts
 from assets.study_frames import study_frame, unit_column
 from causeway.declarations.study import StudyDeclaration
 from causeway.report.study_charts import study_pictures
@@ -84,7 +85,8 @@ def study_effects(context: dg.AssetExecutionContext, postgres: PostgresResource)
     questions = questions_of(frame, study)
     context.log.info("%s: %s units, %s questions", study.key, f"{frame.height:,}", len(questions))
     found = answer_all(questions, seed=SEED, computing=Computing(n_jobs=os.cpu_count() or 1))
-    documents = [each.answer.as_document() for each in found]
+    counts = study_counts(postgres, context.partition_key, study)
+    documents = [_with_counts(each.answer.as_document(), counts) for each in found]
     first = documents[0]
     yield publish(
         context,
@@ -109,6 +111,19 @@ def study_effects(context: dg.AssetExecutionContext, postgres: PostgresResource)
         unit="study",
         seed=SEED,
     )
+
+
+def _with_counts(document: dict[str, Any], counts: StudyCounts) -> dict[str, Any]:
+    """With the rows that never became units, where the answer is about everybody."""
+    if document["segment"]:
+        return document
+    refused = {f"quarantined ({reason})": rows for reason, rows in counts.reasons.items()}
+    left_out = refused | ({"of a unit that is there already": counts.duplicates} if counts.duplicates else {})
+    document["left_out"] |= left_out
+    document["n_left_out"] += sum(left_out.values())
+    rows = {"landed": counts.landed, "units": counts.units, "cells_not_numbers": counts.bad_cells}
+    document["diagnostics"]["data"] = {**(document["diagnostics"].get("data") or {}), **rows}
+    return document
 
 
 def _row(document: dict[str, Any]) -> dict[str, Any]:

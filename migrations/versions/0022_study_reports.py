@@ -4,7 +4,7 @@ from alembic import op
 
 from migrations.tenancy import ANALYST, create_table, drop_table, json, one_row_per, provenance_id, tenant_id, text
 
-revision = "0023"
+revision = "0022"
 down_revision = "0021"
 branch_labels = None
 depends_on = None
