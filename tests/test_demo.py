@@ -97,7 +97,7 @@ def test_the_broken_trial_is_served_without_a_single_number(first: dict[str, Any
 def test_the_observational_estimate_is_nearer_the_truth_than_the_naive_one(first: dict[str, Any]) -> None:
     study = first["study"][0]
     effects = {row["method"]: row for row in study["estimates"]}
-    adjusted, naive = effects["dowhy_linear_regression"], effects["unadjusted"]
+    adjusted, naive = effects["aipw"], effects["difference_in_means"]
     assert adjusted["ci_low"] <= study["truth"] <= adjusted["ci_high"]
     assert not naive["ci_low"] <= study["truth"] <= naive["ci_high"]
     assert all(refutation["problem_found"] is False for refutation in study["refutations"])

@@ -32,6 +32,7 @@ PYTHON_TABLES = {
     "estimates.contrast_effects": "experiment",
     "estimates.heterogeneity": "experiment",
     "estimates.study_effects": "study",
+    "estimates.unit_effects": "study",
     "decisions.experiment_decisions": "experiment",
 }
 
@@ -98,10 +99,11 @@ def test_segments_are_served_by_difference_in_means_and_by_econml(house: House) 
 
 def test_the_study_recovers_the_truth_that_the_unadjusted_difference_misses(house: House) -> None:
     rows = {row["method"]: row for row in house.rows("SELECT * FROM serving.study_results WHERE study = 'question'")}
-    adjusted, unadjusted = rows["dowhy_linear_regression"], rows["unadjusted"]
+    adjusted, unadjusted = rows["aipw"], rows["difference_in_means"]
     assert adjusted["ci_low"] < 2 < adjusted["ci_high"]
     assert not unadjusted["ci_low"] < 2 < unadjusted["ci_high"]
-    assert adjusted["refutations"]
+    assert adjusted["refutations"] and adjusted["is_headline"]
+    assert (adjusted["target"], unadjusted["target"]) == ("ATE", "association")
 
 
 def test_an_experiment_that_is_served_has_a_decision_with_reasons(house: House) -> None:
