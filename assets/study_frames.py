@@ -1,7 +1,5 @@
 """The data of one study as its estimators get it: one row a unit, always in the order of unit_id."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterator, Mapping, Sequence
 

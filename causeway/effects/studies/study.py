@@ -11,7 +11,7 @@ import polars as pl
 
 from causeway.declarations.study import StudyDeclaration
 from causeway.effects.graph.identification import Identification, identify
-from causeway.effects.heterogeneity.study import Heterogeneity, heterogeneity
+from causeway.effects.heterogeneity.study import Heterogeneity
 from causeway.effects.nuisances import Nuisances
 from causeway.effects.post_treatment import post_treatment_signs
 from causeway.effects.problem import ALONE, Computing
@@ -19,6 +19,9 @@ from causeway.effects.refutations import Refutation
 from causeway.effects.refutations.suite import refute
 from causeway.effects.studies import judging
 from causeway.effects.studies.answer import Estimand, MethodEstimate, StudyAnswer
+from causeway.effects.studies.by_front_door import METHOD as FRONT_DOOR
+from causeway.effects.studies.by_front_door import estimate_by_front_door
+from causeway.effects.studies.heterogeneity_of import heterogeneity_of
 from causeway.effects.studies.on_a_scale import HEADLINE, estimate_slopes
 from causeway.effects.studies.sensitivity_of import sensitivity_of
 from causeway.effects.studies.two_arms import TwoArms, estimate_two_arms, is_designed, problem_of
@@ -82,6 +85,8 @@ def answer_units(
         return Studied(base.answer((), None, {}, target=study.target), units)
     if uses_instruments:
         return Studied(base.with_instruments(), units)
+    if identification.by == "front_door" and units.treated is not None:
+        return Studied(base.by_front_door(), units)
     if units.treated is None:
         return Studied(base.on_a_scale(), units)
     return base.two_arms(in_full, nuisances)
@@ -198,6 +203,10 @@ class _Base:
             rows += [row for row in slopes if row.method == "linear_regression"]
         return self.answer(rows, found.headline, {"instrument": found.diagnostics}, target="LATE", judged=found.judged)
 
+    def by_front_door(self) -> StudyAnswer:
+        row = estimate_by_front_door(self.study, self.units, self.identification, seed=self.seed)
+        return self.answer((row,), FRONT_DOOR, {}, target="ATE")
+
     def on_a_scale(self) -> StudyAnswer:
         study = self.study
         rows, over, told = estimate_slopes(
@@ -230,7 +239,7 @@ class _Base:
                 found.problem, found.nuisances, method=found.headline, found=found.found[found.headline], seed=self.seed
             )
             judged += list(judging.judge_refutations(study.rules, refutations))
-        different = self._heterogeneity(found) if in_full and chosen.status == "ok" else None
+        different = heterogeneity_of(study, units, found, seed=self.seed) if in_full and chosen.status == "ok" else None
         answer = self.answer(
             found.estimates,
             found.headline,
@@ -261,34 +270,17 @@ class _Base:
         )
         return [Judged("identification", "caution", None, None, detail)]
 
-    def _heterogeneity(self, found: TwoArms) -> Heterogeneity | None:
-        study, units, problem = self.study, self.units, found.problem
-        if not study.effect_modifiers and not study.segments:
-            return None
-        modifiers = units.modifiers.independent()
-        return heterogeneity(
-            problem.outcome,
-            problem.treated,
-            modifiers.values,
-            modifiers.columns,
-            found.nuisances,
-            weights=problem.weights,
-            clusters=problem.clusters,
-            segments={
-                name: units.others[name].cast(pl.String).fill_null("(missing)").to_numpy() for name in study.segments
-            },
-            seed=self.seed,
-            n_jobs=self.computing.n_jobs,
-        )
-
 
 def _judge_identification(study: StudyDeclaration, found: Identification, units: StudyUnits) -> Judged:
     if not found.identified:
         return Judged("identification", "withhold", None, None, f"the effect is not identified: {found.reason}")
     if found.by == "front_door":
         via = ", ".join(found.mediators)
-        detail = f"the effect is identified only by the front door through {via}, which is not estimated"
-        return Judged("identification", "withhold", None, None, detail)
+        if units.treated is None or not set(found.mediators) <= set(study.confounders):
+            detail = f"the effect is identified only by the front door through {via}: declare them as confounders"
+            return Judged("identification", "withhold", None, None, detail)
+        detail = f"identified only by the front door through {via}: they must carry all of the effect"
+        return Judged("identification", "caution", None, None, detail)
     if found.by == "instrument" and not units.instruments.shape[1]:
         detail = "the effect is identified only by an instrument, and none is declared"
         return Judged("identification", "withhold", None, None, detail)

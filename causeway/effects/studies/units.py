@@ -208,7 +208,9 @@ def _needed(study: StudyDeclaration) -> list[str]:
 
 def _optional(study: StudyDeclaration) -> list[str]:
     controls = study.negative_controls
-    return list(dict.fromkeys([*controls.outcomes, *controls.exposures, *study.outcomes, *study.segments]))
+    cost = study.policy.cost if study.policy is not None else None
+    costs = [cost] if isinstance(cost, str) else []
+    return list(dict.fromkeys([*controls.outcomes, *controls.exposures, *study.outcomes, *study.segments, *costs]))
 
 
 def _declared_columns(frame: pl.DataFrame | pd.DataFrame, study: StudyDeclaration) -> dict[str, pl.Series]:
