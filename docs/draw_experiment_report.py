@@ -197,8 +197,8 @@ def _adjusted(results: list[ReportResult]) -> tuple[ReportResult, ...]:
 
 
 def draw(html: str, into: Path, height: int = 3150) -> None:
-    """A picture of the page's first `height` pixels in a window of 1000 pixels, in 256 colours."""
-    from PIL import Image
+    """A picture of the page's first `height` pixels, or of all of it, in a window of 1000 pixels, in 256 colours."""
+    from PIL import Image, ImageOps
 
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
@@ -215,7 +215,12 @@ def draw(html: str, into: Path, height: int = 3150) -> None:
             check=True, capture_output=True, timeout=120,
         )  # fmt: skip
         with Image.open(picture) as whole:
-            whole.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(into, optimize=True)
+            drawn = whole.convert("RGB")
+            # The window is higher than a short page.
+            _, _, _, bottom = ImageOps.invert(drawn).getbbox() or (0, 0, 0, height)
+            drawn.crop((0, 0, drawn.width, min(height, bottom + 40))).quantize(256, dither=Image.Dither.NONE).save(
+                into, optimize=True
+            )
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from causeway.report.study_page import render_study
 from causeway.report.study_report import StudyReport
 
 INTO = Path(__file__).parent / "images" / "study_report.png"
-HEIGHT = 8600
+HEIGHT = 10_000
 UNITS = 6_000
 GRAPH = """
     digraph {

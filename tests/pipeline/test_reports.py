@@ -63,3 +63,27 @@ def test_what_is_withheld_is_said_with_its_reason_and_without_a_number(house: Ho
 def test_it_may_be_read_by_whoever_reads_serving(house: House, role: str) -> None:
     (found,) = house.rows("SELECT has_table_privilege(%s, 'serving.experiment_reports', 'SELECT') AS may", role)
     assert found["may"]
+
+
+STUDY_KEY = dg.AssetKey(["serving", "study_reports"])
+
+
+def test_a_study_has_a_page_with_what_was_found_and_pictures_on_its_asset(house: House) -> None:
+    rows = house.rows("SELECT * FROM serving.study_reports ORDER BY tenant_id, study")
+    answers = house.rows("SELECT tenant_id, study, verdict FROM estimates.study_effects WHERE segment = ''")
+    assert rows
+    verdicts = {(row["tenant_id"], row["study"]): row["verdict"] for row in answers}
+    titles = {"credible": "Credible", "caution": "To be read with caution", "withheld": "Withheld"}
+    for row in rows:
+        verdict = verdicts[row["tenant_id"], row["study"]]
+        assert row["title"] == titles[verdict]
+        assert row["page"].startswith("<!doctype html>")
+        assert row["title"] in row["page"]
+        records = house.instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=STUDY_KEY, asset_partitions=[f"{row['tenant_id']}|{row['study']}"]), limit=1
+        ).records
+        materialization = records[0].asset_materialization
+        assert materialization is not None
+        shown = {name: str(value.value) for name, value in materialization.metadata.items()}
+        assert row["title"] in shown["report"]
+        assert "<svg" in drawn(shown["estimates by method"])

@@ -10,10 +10,20 @@ import pytest
 MODULES = [
     "plots.arm_shares",
     "plots.axis_ticks",
+    "plots.balance_panel",
+    "plots.causal_graph_drawing",
+    "plots.effect_histogram",
     "plots.effect_over_time",
+    "plots.estimates_by_method",
     "plots.forest_panel",
+    "plots.overlap_panel",
+    "plots.refutations",
+    "plots.share_curves",
     "plots.svg",
     "report.numbers",
+    "report.study_charts",
+    "report.study_report",
+    "report.study_words",
     "report.words",
 ]
 
