@@ -26,6 +26,20 @@ hypothesis.settings.register_profile("causeway", deadline=None)
 hypothesis.settings.load_profile("causeway")
 
 
+# Files go to workers whole, in this order, then all others: one that takes minutes must not be the last to begin.
+LONGEST = ("tests/test_demo.py", "tests/cli/", "tests/pipeline/", "tests/faults/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest first; otherwise as collected."""
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.relative_to(PROJECT).as_posix()
+        return next((at for at, prefix in enumerate(LONGEST) if name.startswith(prefix)), len(LONGEST))
+
+    items.sort(key=place)
+
+
 @pytest.fixture(scope="session")
 def reference_data() -> Path:
     """Folder of real data with published answers; none of it belongs in the repository."""
