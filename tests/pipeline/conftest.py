@@ -411,6 +411,7 @@ def world_with_a_question(house: House) -> None:
             {
                 "person": f"p{number}",
                 "age": age,
+                "side": "north" if number % 2 else "south",
                 "treated": treated,
                 "outcome": round(0.3 * age + 2 * treated + dice.gauss(0, 1), 4),
             }
@@ -423,8 +424,11 @@ def world_with_a_question(house: House) -> None:
         treatment={"column": "treated", "values": {"control": 0, "treated": 1}},
         outcome={"column": "outcome"},
         confounders=["age"],
+        effect_modifiers=["age"],
+        segments=["side"],
         source={"file": "question.csv", "unit_id": "person"},
     )
+    house.declare("kpi", "worth", study="question", value=10, cost=1, segments=["side"], budget=100)
 
 
 WORLDS: tuple[Callable[[House], None], ...] = (

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from causeway.effects.influence import Array, Linearised
+from causeway.effects.influence import Array, Labels, Linearised
 
 
 def partially_linear(
@@ -33,3 +35,9 @@ def partially_linear(
         return Linearised(float("nan"), np.full(len(y), np.nan))
     effect = float(w @ (t * y)) / information
     return Linearised(effect, w * t * (y - effect * t) / information)
+
+
+def of_slope_clusters(clusters: Labels) -> tuple[float, float]:
+    """Factor of the variance and degrees of freedom of a slope whose clusters weigh about alike: G / (G - 1), G - 1."""
+    groups = len(np.unique(clusters))
+    return (groups / (groups - 1), float(groups - 1)) if groups > 1 else (math.nan, 0.0)

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from causeway.effects.estimators.partially_linear import of_slope_clusters, partially_linear
 from causeway.effects.folds import deal_folds
 from causeway.effects.influence import Array, Flags, Labels, Linearised
 from causeway.effects.instruments.local_average import local_average_effect
 from causeway.effects.instruments.two_stage_least_squares import two_stage_least_squares
+from causeway.effects.learners import Quadratic
 from causeway.effects.nuisances import Nuisances, Target, cross_fit
 from causeway.effects.problem import Problem
 from causeway.effects.refutations.estimators import few_folds
@@ -100,3 +102,22 @@ class LocalAverage:
         if found.effect is None:
             raise ValueError(f"there is no local average effect: {found.reason}")
         return found.effect
+
+
+@dataclass(frozen=True, slots=True)
+class Slope:
+    """The partially linear model of a treatment on a scale, which stands for its own instrument."""
+
+    adjusts: bool = True
+
+    def estimate(self, problem: Problem) -> Linearised:
+        assert isinstance(problem, InstrumentProblem)
+        dose, seed = problem.dose, problem.seeds[0]
+        folds = deal_folds(dose > np.median(dose), few_folds(problem.n), seed, clusters=problem.clusters)
+        targets = [Target("outcome", "regression", problem.outcome), Target("treatment", "regression", dose)]
+        given = problem.given or {target.name: (Quadratic(),) for target in targets}
+        one = cross_fit(targets, problem.x, [folds], [seed], weights=problem.weights, given=given)[0][0]
+        found = partially_linear(problem.outcome, dose, one["outcome"], one["treatment"], weights=problem.weights)
+        if problem.clusters is None:
+            return found
+        return replace(found, of_clusters=of_slope_clusters(problem.clusters))

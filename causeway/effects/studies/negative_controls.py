@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,26 @@ import polars as pl
 from causeway.effects.estimators.average import METHODS
 from causeway.effects.estimators.partially_linear import partially_linear
 from causeway.effects.folds import deal_folds
-from causeway.effects.influence import Flags, Linearised, infer
+from causeway.effects.influence import Flags, Linearised
 from causeway.effects.nuisances import Target, cross_fit, usual_folds
 from causeway.effects.problem import Problem
+from causeway.effects.refutations.estimators import Estimator
+from causeway.effects.refutations.instrumented import InstrumentProblem
+from causeway.effects.refutations.scores import inferred
 
 FEWEST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Anew:
+    """A method with nuisances fitted anew, in one split."""
+
+    method: str
+    adjusts: bool = True
+
+    def estimate(self, problem: Problem) -> Linearised:
+        once = replace(problem, splits=1)
+        return METHODS[self.method](once, once.nuisances()).estimate
 
 
 def negative_controls(
@@ -25,27 +40,31 @@ def negative_controls(
     *,
     outcomes: Sequence[str],
     exposures: Sequence[str],
-    method: str,
+    estimator: Estimator,
 ) -> list[dict[str, Any]]:
     """One record a control: column, role, effect, interval, p_value and status; JSON values only.
 
-    A control outcome is estimated as the outcome was, by the same method. A control exposure is put in the treatment's
-    place, with the treatment among what is adjusted for, in a partially linear model, which takes any number.
+    A control outcome is estimated as the outcome was, by the same estimator. A control exposure is put in the
+    treatment's place, with the treatment among what is adjusted for, in a partially linear model, which takes any
+    number.
     """
-    records = [_of_outcome(problem, columns[name], name, method) for name in outcomes]
+    records = [_of_outcome(problem, columns[name], name, estimator) for name in outcomes]
     return records + [_of_exposure(problem, columns[name], name) for name in exposures]
 
 
-def _of_outcome(problem: Problem, column: pl.Series, name: str, method: str) -> dict[str, Any]:
+def _of_outcome(problem: Problem, column: pl.Series, name: str, estimator: Estimator) -> dict[str, Any]:
     usable = _usable(column)
     if usable is None or _too_few(problem.treated, usable):
         return _record(name, "outcome", "not a number" if usable is None else "too few units with a value")
     values = column.to_numpy().astype(np.float64)[usable]
     if np.ptp(values) == 0:
         return _record(name, "outcome", "the same for everybody")
-    asked = replace(problem.among(usable), outcome=values, splits=1)
-    found = METHODS[method](asked, asked.nuisances())
-    return _told(asked, found.estimate, name, "outcome")
+    asked = replace(problem.among(usable), outcome=values)
+    try:
+        found = estimator.estimate(asked)
+    except ValueError as reason:
+        return _record(name, "outcome", str(reason))
+    return _told(asked, found, name, "outcome")
 
 
 def _of_exposure(problem: Problem, column: pl.Series, name: str) -> dict[str, Any]:
@@ -56,7 +75,8 @@ def _of_exposure(problem: Problem, column: pl.Series, name: str) -> dict[str, An
     if np.ptp(exposure) == 0:
         return _record(name, "exposure", "the same for everybody")
     asked = problem.among(usable)
-    x = np.column_stack([asked.treated, asked.x])
+    dose = asked.dose if isinstance(asked, InstrumentProblem) else asked.treated
+    x = np.column_stack([dose.astype(np.float64), asked.x])
     split = deal_folds(exposure > np.median(exposure), usual_folds(asked.n), asked.seeds[0], clusters=asked.clusters)
     targets = [Target("outcome", "regression", asked.outcome), Target("exposure", "regression", exposure)]
     computing = asked.computing
@@ -78,7 +98,7 @@ def _too_few(treated: Flags, usable: Flags) -> bool:
 
 
 def _told(problem: Problem, found: Linearised, name: str, role: str) -> dict[str, Any]:
-    inference = infer(found, problem.treated, clusters=problem.clusters, scale=problem.scale)
+    inference = inferred(problem, found)
     if inference.status != "ok":
         return _record(name, role, inference.status)
     record = _record(name, role, "ok")

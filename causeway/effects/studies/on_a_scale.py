@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from causeway.declarations.study import StudyDeclaration
 from causeway.effects.estimators.aipw import OverSplits, over_splits
-from causeway.effects.estimators.partially_linear import partially_linear
+from causeway.effects.estimators.partially_linear import of_slope_clusters, partially_linear
 from causeway.effects.folds import deal_folds
-from causeway.effects.influence import Array, infer
-from causeway.effects.linear_effect import linear_effect
+from causeway.effects.influence import Array, Linearised, infer
+from causeway.effects.linear_effect import LinearEffect, linear_effect
 from causeway.effects.nuisances import Target, cross_fit, usual_folds
 from causeway.effects.problem import Computing, usual_splits
 from causeway.effects.studies.answer import MethodEstimate
@@ -20,40 +21,46 @@ from causeway.effects.studies.units import StudyUnits
 from causeway.effects.studies.wording import estimand_in_words
 
 HEADLINE = "partially_linear"
+LINEAR = "linear_regression"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slopes:
+    """Rows, the headline first; `found` is its estimate, None where there is none. over: the same over its splits.
+    linear: by least squares. nuisance: the nuisances' record.
+    """
+
+    rows: tuple[MethodEstimate, ...]
+    headline: str
+    found: Linearised | None
+    over: OverSplits | None
+    linear: LinearEffect
+    nuisance: Mapping[str, object]
 
 
 def estimate_slopes(
     study: StudyDeclaration, units: StudyUnits, x: Array, *, outcome: str, seed: int, computing: Computing
-) -> tuple[list[MethodEstimate], OverSplits | None, dict[str, object]]:
-    """Rows of the partially linear model and of least squares; the former over its splits; the nuisances' record."""
+) -> Slopes:
+    """The partially linear model, the headline where there is anything to adjust for, and least squares."""
     linear = linear_effect(units.outcome, units.treatment, x, weights=units.weights, clusters=units.clusters)
     words = estimand_in_words(study, outcome, "slope")
     if linear.effect is None or linear.inference is None:
-        return (
-            [MethodEstimate("linear_regression", "slope", words, linear.status, units.n, reason=linear.reason)],
-            None,
-            {},
-        )
-    rows = [
-        row_of(
-            study, outcome, "linear_regression", "slope",
-            n=linear.units, effect=linear.effect.effect, inference=linear.inference,
-            std_error_classical=linear.std_error_classical, variance=linear.variance,
-        )
-    ]  # fmt: skip
-    if x.shape[1] == 0:
-        return rows, None, {}
-    found, told = _partially_linear(units, x, seed, computing)
-    inference = infer(found.estimate, None, clusters=units.clusters, scale=_per_unit(units))
-    rows.insert(
-        0,
-        row_of(
-            study, outcome, HEADLINE, "slope",
-            n=units.n, effect=found.estimate.effect, inference=inference,
-            splits=list(found.effects), spread=found.spread,
-        ),
+        row = MethodEstimate(LINEAR, "slope", words, linear.status, units.n, reason=linear.reason)
+        return Slopes((row,), LINEAR, None, None, linear, {})
+    row = row_of(
+        study, outcome, LINEAR, "slope",
+        n=linear.units, effect=linear.effect.effect, inference=linear.inference,
+        std_error_classical=linear.std_error_classical, variance=linear.variance,
     )  # fmt: skip
-    return rows, found, told
+    if x.shape[1] == 0:
+        return Slopes((row,), LINEAR, linear.effect, None, linear, {})
+    over, told = _partially_linear(units, x, seed, computing)
+    inference = infer(over.estimate, None, clusters=units.clusters, scale=_per_unit(units))
+    first = row_of(
+        study, outcome, HEADLINE, "slope",
+        n=units.n, effect=over.estimate.effect, inference=inference, splits=list(over.effects), spread=over.spread,
+    )  # fmt: skip
+    return Slopes((first, row), HEADLINE, over.estimate, over, linear, told)
 
 
 def _partially_linear(
@@ -72,8 +79,7 @@ def _partially_linear(
         for each in predicted
     ]
     if units.clusters is not None:
-        groups = len(np.unique(units.clusters))
-        few = (groups / max(1, groups - 1), float(groups - 1))
+        few = of_slope_clusters(units.clusters)
         estimates = [replace(each, of_clusters=few) for each in estimates]
     return over_splits(estimates), dict(told)
 

@@ -12,6 +12,7 @@ import polars as pl
 from causeway.declarations.study import StudyDeclaration
 from causeway.effects.graph.identification import Identification, identify
 from causeway.effects.heterogeneity.study import Heterogeneity
+from causeway.effects.influence import Array
 from causeway.effects.nuisances import Nuisances
 from causeway.effects.post_treatment import post_treatment_signs
 from causeway.effects.problem import ALONE, Computing
@@ -22,12 +23,13 @@ from causeway.effects.studies.answer import Estimand, MethodEstimate, StudyAnswe
 from causeway.effects.studies.by_front_door import METHOD as FRONT_DOOR
 from causeway.effects.studies.by_front_door import estimate_by_front_door
 from causeway.effects.studies.heterogeneity_of import heterogeneity_of
-from causeway.effects.studies.on_a_scale import HEADLINE, estimate_slopes
+from causeway.effects.studies.on_a_scale import LINEAR, Slopes, estimate_slopes
+from causeway.effects.studies.put_to_the_test import problem_on_a_scale, sensitivity_of_slope, tested
 from causeway.effects.studies.sensitivity_of import sensitivity_of
 from causeway.effects.studies.two_arms import TwoArms, estimate_two_arms, is_designed, problem_of
 from causeway.effects.studies.units import Refusal, StudyUnits, read_units
 from causeway.effects.studies.verdict import Judged, consequence, verdict_of
-from causeway.effects.studies.with_instruments import estimate_with_instruments
+from causeway.effects.studies.with_instruments import Instrumented, estimate_with_instruments, judge_agreement
 from causeway.effects.studies.wording import estimand_in_words
 
 if TYPE_CHECKING:
@@ -84,11 +86,11 @@ def answer_units(
     if not identification.identified:
         return Studied(base.answer((), None, {}, target=study.target), units)
     if uses_instruments:
-        return Studied(base.with_instruments(), units)
+        return Studied(base.with_instruments(in_full), units)
     if identification.by == "front_door" and units.treated is not None:
         return Studied(base.by_front_door(), units)
     if units.treated is None:
-        return Studied(base.on_a_scale(), units)
+        return Studied(base.on_a_scale(in_full), units)
     return base.two_arms(in_full, nuisances)
 
 
@@ -147,10 +149,6 @@ class _Base:
     seed: int
     computing: Computing
 
-    @property
-    def x(self) -> np.ndarray[Any, Any]:
-        return self.units.confounders.only(self.identification.adjustment_set).independent().values
-
     def answer(
         self,
         rows: Sequence[MethodEstimate],
@@ -189,34 +187,71 @@ class _Base:
             **parts,
         ).served()
 
-    def with_instruments(self) -> StudyAnswer:
-        study = self.study
-        x = self.units.confounders.only(self.identification.adjustment_set).independent().values
-        found = estimate_with_instruments(
-            study, self.units, x, outcome=study.outcome.column, seed=self.seed, computing=self.computing
-        )
+    def with_instruments(self, in_full: bool) -> StudyAnswer:
+        study, units = self.study, self.units
+        covariates = units.confounders.only(self.identification.adjustment_set).independent()
+        found = self._instrumented(covariates.values)
         rows = list(found.rows)
-        if self.units.treated is None:
-            slopes, _, _ = estimate_slopes(
-                study, self.units, x, outcome=study.outcome.column, seed=self.seed, computing=self.computing
-            )
-            rows += [row for row in slopes if row.method == "linear_regression"]
-        return self.answer(rows, found.headline, {"instrument": found.diagnostics}, target="LATE", judged=found.judged)
+        if units.treated is None:
+            rows += [row for row in self._slopes(covariates.values).rows if row.method == LINEAR]
+        problem = problem_on_a_scale(
+            units, covariates.values, covariates.columns,
+            instruments=units.instruments, seed=self.seed, computing=self.computing,
+        )  # fmt: skip
+        refutations, controls = tested(
+            study, units, problem, method=found.headline, found=found.found, seed=self.seed, in_full=in_full
+        )
+        judged = [*found.judged, *self._judged_tests(refutations, controls)]
+        diagnostics = {"instrument": found.diagnostics, "negative_controls": controls}
+        return self.answer(rows, found.headline, diagnostics, target="LATE", judged=judged, refutations=refutations)
+
+    def _instrumented(self, x: Array) -> Instrumented:
+        outcome = self.study.outcome.column
+        return estimate_with_instruments(
+            self.study, self.units, x, outcome=outcome, seed=self.seed, computing=self.computing
+        )
+
+    def _slopes(self, x: Array) -> Slopes:
+        outcome = self.study.outcome.column
+        return estimate_slopes(self.study, self.units, x, outcome=outcome, seed=self.seed, computing=self.computing)
+
+    def _judged_tests(
+        self, refutations: Sequence[Refutation], controls: Sequence[Mapping[str, object]]
+    ) -> list[Judged]:
+        rules = self.study.rules
+        judged = [judging.judge_negative_controls(rules, controls)] if controls else []
+        return [*judged, *(judging.judge_refutations(rules, refutations) if refutations else ())]
 
     def by_front_door(self) -> StudyAnswer:
         row = estimate_by_front_door(self.study, self.units, self.identification, seed=self.seed)
         return self.answer((row,), FRONT_DOOR, {}, target="ATE")
 
-    def on_a_scale(self) -> StudyAnswer:
-        study = self.study
-        rows, over, told = estimate_slopes(
-            study, self.units, self.x, outcome=study.outcome.column, seed=self.seed, computing=self.computing
+    def on_a_scale(self, in_full: bool) -> StudyAnswer:
+        study, units = self.study, self.units
+        covariates = units.confounders.only(self.identification.adjustment_set).independent()
+        slopes = self._slopes(covariates.values)
+        over = slopes.over
+        problem = problem_on_a_scale(
+            units, covariates.values, covariates.columns, instruments=None, seed=self.seed, computing=self.computing
         )
+        refutations, controls = tested(
+            study, units, problem, method=slopes.headline, found=slopes.found, seed=self.seed, in_full=in_full
+        )
+        splits = len(over.effects) if over else 0
         judged = [
-            judging.judge_instability(study.rules, over.spread if over else None, len(over.effects) if over else 0)
+            judging.judge_instability(study.rules, over.spread if over else None, splits),
+            *self._judged_tests(refutations, controls),
+            *([] if covariates.columns else [_nothing_adjusted()]),
         ]
-        headline = HEADLINE if over is not None else "linear_regression"
-        return self.answer(rows, headline, {"nuisance": told}, target="slope", judged=judged)
+        return self.answer(
+            slopes.rows,
+            slopes.headline,
+            {"nuisance": slopes.nuisance, "negative_controls": controls},
+            target="slope",
+            judged=judged,
+            refutations=refutations,
+            sensitivity=sensitivity_of_slope(units, slopes, slopes.rows[0]),
+        )
 
     def two_arms(self, in_full: bool, nuisances: Sequence[Nuisances] | None) -> Studied:
         study, units = self.study, self.units
@@ -231,7 +266,7 @@ class _Base:
         judged = [
             *found.judged,
             judging.judge_clusters(study.rules, units.treated, units.clusters, self._columns()),
-            *self._nothing_adjusted(found),
+            *([] if found.problem.columns or is_designed(found.problem) else [_nothing_adjusted()]),
         ]
         refutations: tuple[Refutation, ...] = ()
         if in_full and chosen.status == "ok":
@@ -240,10 +275,16 @@ class _Base:
             )
             judged += list(judging.judge_refutations(study.rules, refutations))
         different = heterogeneity_of(study, units, found, seed=self.seed) if in_full and chosen.status == "ok" else None
+        rows, diagnostics = list(found.estimates), dict(found.diagnostics)
+        if units.instruments.shape[1]:
+            # Confounders identify what is asked for; what the instruments say stands beside it.
+            moved = self._instrumented(found.problem.x)
+            rows, diagnostics["instrument"] = [*rows, *moved.rows], moved.diagnostics
+            judged += judge_agreement(moved.diagnostics)
         answer = self.answer(
-            found.estimates,
+            rows,
             found.headline,
-            found.diagnostics,
+            diagnostics,
             target=study.target,
             judged=judged,
             refutations=refutations,
@@ -262,13 +303,10 @@ class _Base:
         }
         return found | dict(self.units.others)
 
-    def _nothing_adjusted(self, found: TwoArms) -> list[Judged]:
-        if found.problem.columns or is_designed(found.problem):
-            return []
-        detail = (
-            "nothing was adjusted for: the estimate is the difference in means, an effect only of a random treatment"
-        )
-        return [Judged("identification", "caution", None, None, detail)]
+
+def _nothing_adjusted() -> Judged:
+    detail = "nothing was adjusted for: the estimate is the difference as it is, an effect only of a random treatment"
+    return Judged("identification", "caution", None, None, detail)
 
 
 def _judge_identification(study: StudyDeclaration, found: Identification, units: StudyUnits) -> Judged:

@@ -20,7 +20,7 @@ from causeway.effects.nuisances import Nuisances
 from causeway.effects.problem import Computing, Problem, usual_splits
 from causeway.effects.studies import judging
 from causeway.effects.studies.answer import MethodEstimate
-from causeway.effects.studies.negative_controls import negative_controls
+from causeway.effects.studies.negative_controls import Anew, negative_controls
 from causeway.effects.studies.units import StudyUnits
 from causeway.effects.studies.verdict import Judged
 from causeway.effects.studies.wording import estimand_in_words
@@ -110,7 +110,7 @@ def estimate_two_arms(
         units.others,
         outcomes=controls.outcomes,
         exposures=controls.exposures,
-        method=headline if headline in METHODS else "aipw",
+        estimator=Anew(headline),
     )
     on_the_treated = common_support(propensity, problem.treated, "ATT")
     judged = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from causeway.declarations.study import StudyDeclaration
 from causeway.declarations.study_rules import StudyRules
 from causeway.effects.folds import deal_folds
-from causeway.effects.influence import Array, Flags
+from causeway.effects.influence import Array, Flags, Linearised
 from causeway.effects.instruments.confidence_set import ConfidenceSet
 from causeway.effects.instruments.local_average import LocalAverageEffect, local_average_effect
 from causeway.effects.instruments.two_stage_least_squares import TwoStageLeastSquares, two_stage_least_squares
@@ -29,10 +30,14 @@ LOCAL = "late"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Instrumented:
-    """Rows, the headline among them, the record of the instruments, and what the rules say of them."""
+    """Rows, the headline among them, the record of the instruments, and what the rules say of them.
+
+    found: the headline's estimate, None where there is none.
+    """
 
     rows: tuple[MethodEstimate, ...]
     headline: str
+    found: Linearised | None
     diagnostics: dict[str, Any]
     judged: tuple[Judged, ...]
 
@@ -46,7 +51,7 @@ def estimate_with_instruments(
     )
     rows = [_row_of_two_stage(study, outcome, two_stage)]
     record: dict[str, Any] = {"two_stage_least_squares": _record(two_stage)}
-    headline, strength = TWO_STAGE, _effective_f(two_stage)
+    headline, found, strength = TWO_STAGE, two_stage.effect, _effective_f(two_stage)
     instrument = _two_valued(units.instruments)
     if units.treated is not None and instrument is not None:
         local = _local(units, units.treated, instrument, x, seed=seed, computing=computing)
@@ -54,9 +59,9 @@ def estimate_with_instruments(
             rows.append(_row_of_local(study, outcome, local))
             record["local_average_effect"] = _record_of_local(local)
             if local.status == "ok" and x.shape[1]:
-                headline, strength = LOCAL, local.first_stage_f
+                headline, found, strength = LOCAL, local.effect, local.first_stage_f
     judged = (_judge_strength(study.rules, two_stage, strength), *_judge_exclusion(two_stage))
-    return Instrumented(tuple(rows), headline, record, judged)
+    return Instrumented(tuple(rows), headline, found, record, judged)
 
 
 def _row_of_two_stage(study: StudyDeclaration, outcome: str, found: TwoStageLeastSquares) -> MethodEstimate:
@@ -145,6 +150,21 @@ def _judge_exclusion(found: TwoStageLeastSquares) -> tuple[Judged, ...]:
         return ()
     detail = f"the instruments contradict each other (Hansen's J, p = {test.p_value:.2g}): one of them is not valid"
     return (Judged("weak_instrument", "caution", test.p_value, 0.05, detail),)
+
+
+def judge_agreement(diagnostics: Mapping[str, Any]) -> list[Judged]:
+    """Where confounders identify the effect and instruments are declared too: do both say the same (Durbin, Wu and
+    Hausman, robust)?
+    """
+    test = diagnostics["two_stage_least_squares"].get("endogeneity") or {}
+    p_value = test.get("p_value")
+    if p_value is None or p_value >= 0.05:
+        return []
+    detail = (
+        f"the instruments contradict the adjustment (p = {p_value:.2g}): something unmeasured confounds, or the effect is"
+        " another on those whom the instruments move"
+    )
+    return [Judged("identification", "caution", p_value, 0.05, detail)]
 
 
 def _set(found: ConfidenceSet | None) -> dict[str, Any] | None:

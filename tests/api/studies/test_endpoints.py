@@ -17,7 +17,9 @@ def estimate(method: str, effect: float | None, status: str = "ok") -> dict[str,
     return {"method": method, "target": "ATE", "status": status, "n": 100, "effect": effect, **numbers, **words}
 
 
-def answer(world: Any, study: str, *, tenant: str = "acme", outcome: str = "y", segment: str = "", **parts: Any) -> None:
+def answer(
+    world: Any, study: str, *, tenant: str = "acme", outcome: str = "y", segment: str = "", **parts: Any
+) -> None:
     estimates = parts.pop("estimates", [estimate("aipw", 0.1), estimate("difference_in_means", 0.3)])
     document = {
         "verdict": "credible",
@@ -71,7 +73,10 @@ def test_the_answer_to_the_declared_question_comes_first(acme):
     body = acme.get("/v1/studies/credible/results").json()
     assert (body["study"], body["tenant"], body["status"]) == ("credible", "acme", "ok")
     assert (body["outcome"], body["verdict"], body["headline"]["effect"]) == ("y", "credible", 0.1)
-    assert [(row["method"], row["effect"]) for row in body["estimates"]] == [("aipw", 0.1), ("difference_in_means", 0.3)]
+    assert [(row["method"], row["effect"]) for row in body["estimates"]] == [
+        ("aipw", 0.1),
+        ("difference_in_means", 0.3),
+    ]
     assert (body["n"], body["n_left_out"], body["left_out"]) == (100, 3, {"without y": 3})
 
 
