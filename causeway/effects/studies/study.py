@@ -12,13 +12,14 @@ import polars as pl
 from causeway.declarations.study import StudyDeclaration
 from causeway.effects.graph.identification import Identification, identify
 from causeway.effects.heterogeneity.study import Heterogeneity, heterogeneity
-from causeway.effects.nuisances import Nuisances
+from causeway.effects.nuisances import Nuisances, TooFewToSplit
 from causeway.effects.post_treatment import post_treatment_signs
 from causeway.effects.problem import ALONE, Computing
 from causeway.effects.refutations import Refutation
 from causeway.effects.refutations.suite import refute
 from causeway.effects.studies import judging
 from causeway.effects.studies.answer import Estimand, MethodEstimate, StudyAnswer
+from causeway.effects.studies.judging_data import judge_blocks, judge_data
 from causeway.effects.studies.on_a_scale import HEADLINE, estimate_slopes
 from causeway.effects.studies.sensitivity_of import sensitivity_of
 from causeway.effects.studies.two_arms import TwoArms, estimate_two_arms, is_designed, problem_of
@@ -74,17 +75,21 @@ def answer_units(
     judged = [
         _judge_identification(study, identification, units),
         judging.judge_left_out(study.rules, units.left_out, units.n, is_designed=_is_designed(study)),
+        *judge_data(units, units.confounders.only(identification.adjustment_set)),
         *_judge_post_treatment(study, identification, units),
     ]
     base = _Base(study, units, identification, judged, seed, computing)
     uses_instruments = bool(units.instruments.shape[1]) and identification.by == "instrument"
     if not identification.identified:
         return Studied(base.answer((), None, {}, target=study.target), units)
-    if uses_instruments:
-        return Studied(base.with_instruments(), units)
-    if units.treated is None:
-        return Studied(base.on_a_scale(), units)
-    return base.two_arms(in_full, nuisances)
+    try:
+        if uses_instruments:
+            return Studied(base.with_instruments(), units)
+        if units.treated is None:
+            return Studied(base.on_a_scale(), units)
+        return base.two_arms(in_full, nuisances)
+    except TooFewToSplit as problem:
+        return Studied(refused(study, Refusal("too_few_units", str(problem), units.n, units.left_out)), units)
 
 
 def identified(study: StudyDeclaration) -> Identification:
@@ -204,7 +209,8 @@ class _Base:
             study, self.units, self.x, outcome=study.outcome.column, seed=self.seed, computing=self.computing
         )
         judged = [
-            judging.judge_instability(study.rules, over.spread if over else None, len(over.effects) if over else 0)
+            judging.judge_instability(study.rules, over.spread if over else None, len(over.effects) if over else 0),
+            *self._nothing_adjusted(self.identification.adjustment_set if self.x.shape[1] else (), False),
         ]
         headline = HEADLINE if over is not None else "linear_regression"
         return self.answer(rows, headline, {"nuisance": told}, target="slope", judged=judged)
@@ -215,6 +221,8 @@ class _Base:
         problem = problem_of(study, units, self.identification, seed=self.seed, computing=self.computing)
         if float(np.linalg.norm(_left_of(problem.treated, problem.x))) < 1e-5 * np.sqrt(problem.n):
             detail = "the treatment is a function of the confounders: no unit has a counterpart"
+            if problem.x.shape[1] >= problem.n - 1:
+                detail = f"{problem.n} units are too few to tell {len(self.units.confounders.columns)} columns apart"
             judged = [Judged("overlap", "withhold", 1.0, study.rules.overlap.withhold, detail)]
             return Studied(self.answer((), None, {}, target=study.target, judged=judged), units)
         found = estimate_two_arms(study, units, problem, nuisances=nuisances)
@@ -222,7 +230,8 @@ class _Base:
         judged = [
             *found.judged,
             judging.judge_clusters(study.rules, units.treated, units.clusters, self._columns()),
-            *self._nothing_adjusted(found),
+            *judge_blocks(study.rules, units.treated, units.blocks),
+            *self._nothing_adjusted(found.problem.columns, is_designed(found.problem)),
         ]
         refutations: tuple[Refutation, ...] = ()
         if in_full and chosen.status == "ok":
@@ -253,12 +262,10 @@ class _Base:
         }
         return found | dict(self.units.others)
 
-    def _nothing_adjusted(self, found: TwoArms) -> list[Judged]:
-        if found.problem.columns or is_designed(found.problem):
+    def _nothing_adjusted(self, columns: Sequence[str], designed: bool) -> list[Judged]:
+        if columns or designed:
             return []
-        detail = (
-            "nothing was adjusted for: the estimate is the difference in means, an effect only of a random treatment"
-        )
+        detail = "nothing was adjusted for: the estimate is the plain difference, an effect only of a random treatment"
         return [Judged("identification", "caution", None, None, detail)]
 
     def _heterogeneity(self, found: TwoArms) -> Heterogeneity | None:
