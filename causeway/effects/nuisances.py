@@ -72,6 +72,10 @@ class Stack:
         return cls(tuple(learners), weights, {"learners": dict.fromkeys(variants, 1 / len(variants)), "given": True})
 
 
+class TooFewToSplit(ValueError):
+    """Some fold leaves nobody to learn from."""
+
+
 def fit_nuisances(
     *,
     outcome: Array,
@@ -93,7 +97,7 @@ def fit_nuisances(
     ("propensity", "outcome_control", "outcome_treated"), with equal weights, instead of those that are weighed.
     n_jobs, backend: of joblib; the numbers are the same to the last bit under any.
 
-    Raises ValueError where an arm has fewer than two units, or of clusters.
+    Raises TooFewToSplit where an arm has fewer than two units, or of clusters.
     """
     targets = [
         Target("outcome_control", "regression", outcome, ~treated),
@@ -166,7 +170,7 @@ def _possible_folds(wanted: int, treated: Flags, clusters: Labels | None) -> int
     else:
         possible = min(len(np.unique(clusters[arm])) for arm in (treated, ~treated))
     if possible < 2:
-        raise ValueError("cross-fitting needs two units, or clusters, in each arm")
+        raise TooFewToSplit("cross-fitting needs two units, or clusters, in each arm")
     return min(wanted, possible)
 
 
@@ -231,6 +235,8 @@ def _fits(wanted: Sequence[tuple[Target, Sequence[Learner]]], all_folds: Sequenc
 def _fit_fold(fit: _Fit, units: _Units, held_out: Flags, seed: int) -> Array:
     target, x, weights = fit.target, units.x, units.weights
     rows = ~held_out if target.among is None else ~held_out & target.among
+    if not rows.any():
+        raise TooFewToSplit("too few units, or clusters, in an arm to learn from some what the others would have done")
     fitted = fit.learner.fit(x[rows], target.y[rows], None if weights is None else weights[rows], target.kind, seed)
     return fitted(x[held_out])
 

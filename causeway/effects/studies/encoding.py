@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from causeway.effects.influence import Array
-from causeway.twins.covariates import fold_levels
+from causeway.effects.studies.magnitude import varies
+from causeway.twins.covariates import OTHER, fold_levels
 
 # What a column of length one has left when it is a function of others: rounding.
 DEPENDENT = 1e-8
@@ -18,7 +19,8 @@ DEPENDENT = 1e-8
 @dataclass(frozen=True, slots=True, eq=False)
 class Covariates:
     """`values` (n, columns), finite; `owners` names the declared covariate behind each column. `constant` are those
-    that do not vary and have no column; `folded`: how many rare levels of each went to "(other)".
+    that do not vary and have no column; `folded`: how many rare levels of each went to "(other)", and `share_folded`
+    what share of the units has one of them.
     """
 
     values: Array
@@ -26,6 +28,7 @@ class Covariates:
     owners: tuple[str, ...]
     constant: tuple[str, ...] = ()
     folded: Mapping[str, int] | None = None
+    share_folded: Mapping[str, float] | None = None
 
     @classmethod
     def of(cls, series_by_name: Mapping[str, pl.Series], n: int) -> Covariates:
@@ -35,6 +38,7 @@ class Covariates:
         values: list[Array] = []
         constant: list[str] = []
         folded: dict[str, int] = {}
+        share: dict[str, float] = {}
         for name, given in series_by_name.items():
             series = given
             if series.dtype == pl.String:
@@ -42,7 +46,8 @@ class Covariates:
                 series = levels.values
                 if levels.folded:
                     folded[name] = levels.folded
-            if series.n_unique() <= 1:
+                    share[name] = int((series == OTHER).sum()) / n
+            if series.n_unique() <= 1 or (series.dtype != pl.String and not varies(series.to_numpy())):
                 constant.append(name)
             elif series.dtype == pl.String:
                 own = sorted(series.unique().to_list())[1:]
@@ -55,7 +60,12 @@ class Covariates:
                 values.append(series.to_numpy())
         matrix = np.column_stack(values) if values else np.empty((n, 0))
         return cls(
-            np.ascontiguousarray(matrix, dtype=np.float64), tuple(columns), tuple(owners), tuple(constant), folded
+            np.ascontiguousarray(matrix, dtype=np.float64),
+            tuple(columns),
+            tuple(owners),
+            tuple(constant),
+            folded,
+            share,
         )
 
     def only(self, names: Sequence[str]) -> Covariates:
@@ -83,4 +93,5 @@ class Covariates:
             tuple(self.owners[position] for position in kept),
             self.constant,
             self.folded,
+            self.share_folded,
         )

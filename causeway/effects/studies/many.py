@@ -7,17 +7,18 @@ fitted beside each other. Groups of such questions are independent and run side 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 
 from causeway.declarations.study import Outcome, StudyDeclaration
-from causeway.effects.nuisances import CLIP, Nuisances, Target, cross_fit, folds_of, usual_folds
+from causeway.effects.nuisances import CLIP, Nuisances, Target, TooFewToSplit, cross_fit, folds_of, usual_folds
 from causeway.effects.problem import ALONE, Computing, Problem
 from causeway.effects.studies.study import Studied, answer_units, identified, refused
 from causeway.effects.studies.two_arms import problem_of
-from causeway.effects.studies.units import MIN_UNITS, Refusal, StudyUnits, read_units
+from causeway.effects.studies.units import Refusal, StudyUnits, read_units
 
 MOST_LEVELS = 50
 """Levels of a segment that are answered, the largest first; a column with more is no segment."""
@@ -40,14 +41,19 @@ def questions_of(frame: pl.DataFrame, study: StudyDeclaration) -> list[Question]
     outcomes = [study, *(_about(study, column) for column in study.outcomes)]
     found = [Question(frame, each, None, position == 0) for position, each in enumerate(outcomes)]
     for name in study.segments:
+        if name not in frame.columns:
+            # The answer about everybody says so.
+            continue
         levels = (
             frame.get_column(name)
             .drop_nulls()
             .cast(pl.String)
-            .value_counts()
-            .sort(["count", name], descending=[True, False])
+            .alias("level")
+            .value_counts(name="units")
+            .sort(["units", "level"], descending=[True, False])
         )
-        for level in levels.filter(pl.col("count") >= MIN_UNITS).get_column(name).to_list()[:MOST_LEVELS]:
+        # A level with too few units is told to be one.
+        for level in levels.get_column("level").to_list()[:MOST_LEVELS]:
             some = frame.filter(pl.col(name).cast(pl.String) == level)
             found += [Question(some, each, f"{name}={level}", False) for each in outcomes]
     return found
@@ -120,7 +126,9 @@ def _shared_nuisances(
     shared: dict[int, tuple[Nuisances, ...]] = {}
     for same in problems.values():
         if len(same) > 1:
-            shared |= dict(_fit_together(same))
+            # Where there are too few to be split, each answer says so.
+            with suppress(TooFewToSplit):
+                shared |= dict(_fit_together(same))
     return shared
 
 

@@ -13,7 +13,7 @@ from causeway.declarations.study import StudyDeclaration
 from causeway.effects.graph.identification import Identification, identify
 from causeway.effects.heterogeneity.study import Heterogeneity
 from causeway.effects.influence import Array
-from causeway.effects.nuisances import Nuisances
+from causeway.effects.nuisances import Nuisances, TooFewToSplit
 from causeway.effects.post_treatment import post_treatment_signs
 from causeway.effects.problem import ALONE, Computing
 from causeway.effects.refutations import Refutation
@@ -23,6 +23,7 @@ from causeway.effects.studies.answer import Estimand, MethodEstimate, StudyAnswe
 from causeway.effects.studies.by_front_door import METHOD as FRONT_DOOR
 from causeway.effects.studies.by_front_door import estimate_by_front_door
 from causeway.effects.studies.heterogeneity_of import heterogeneity_of
+from causeway.effects.studies.judging_data import judge_blocks, judge_data
 from causeway.effects.studies.on_a_scale import LINEAR, Slopes, estimate_slopes
 from causeway.effects.studies.put_to_the_test import problem_on_a_scale, sensitivity_of_slope, tested
 from causeway.effects.studies.sensitivity_of import sensitivity_of
@@ -79,19 +80,23 @@ def answer_units(
     judged = [
         _judge_identification(study, identification, units),
         judging.judge_left_out(study.rules, units.left_out, units.n, is_designed=_is_designed(study)),
+        *judge_data(units, units.confounders.only(identification.adjustment_set)),
         *_judge_post_treatment(study, identification, units),
     ]
     base = _Base(study, units, identification, judged, seed, computing)
     uses_instruments = bool(units.instruments.shape[1]) and identification.by == "instrument"
     if not identification.identified:
         return Studied(base.answer((), None, {}, target=study.target), units)
-    if uses_instruments:
-        return Studied(base.with_instruments(in_full), units)
-    if identification.by == "front_door" and units.treated is not None:
-        return Studied(base.by_front_door(), units)
-    if units.treated is None:
-        return Studied(base.on_a_scale(in_full), units)
-    return base.two_arms(in_full, nuisances)
+    try:
+        if uses_instruments:
+            return Studied(base.with_instruments(in_full), units)
+        if identification.by == "front_door" and units.treated is not None:
+            return Studied(base.by_front_door(), units)
+        if units.treated is None:
+            return Studied(base.on_a_scale(in_full), units)
+        return base.two_arms(in_full, nuisances)
+    except TooFewToSplit as problem:
+        return Studied(refused(study, Refusal("too_few_units", str(problem), units.n, units.left_out)), units)
 
 
 def identified(study: StudyDeclaration) -> Identification:
@@ -259,6 +264,8 @@ class _Base:
         problem = problem_of(study, units, self.identification, seed=self.seed, computing=self.computing)
         if float(np.linalg.norm(_left_of(problem.treated, problem.x))) < 1e-5 * np.sqrt(problem.n):
             detail = "the treatment is a function of the confounders: no unit has a counterpart"
+            if problem.x.shape[1] >= problem.n - 1:
+                detail = f"{problem.n} units are too few to tell {len(self.units.confounders.columns)} columns apart"
             judged = [Judged("overlap", "withhold", 1.0, study.rules.overlap.withhold, detail)]
             return Studied(self.answer((), None, {}, target=study.target, judged=judged), units)
         found = estimate_two_arms(study, units, problem, nuisances=nuisances)
@@ -267,6 +274,7 @@ class _Base:
             *found.judged,
             judging.judge_clusters(study.rules, units.treated, units.clusters, self._columns()),
             *([] if found.problem.columns or is_designed(found.problem) else [_nothing_adjusted()]),
+            *judge_blocks(study.rules, units.treated, units.blocks),
         ]
         refutations: tuple[Refutation, ...] = ()
         if in_full and chosen.status == "ok":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import polars as pl
 from causeway.declarations.study import StudyDeclaration
 from causeway.effects.influence import Array, Flags, Labels
 from causeway.effects.studies.encoding import Covariates
+from causeway.effects.studies.magnitude import LARGEST, LEAST_SPREAD, beyond, carriers, effective_number, varies
 from causeway.statistics.effect import Status
 
 if TYPE_CHECKING:
@@ -25,8 +26,13 @@ if TYPE_CHECKING:
 
 MIN_UNITS = 20
 MIN_UNITS_PER_ARM = 5
+# Of units that make up the variance of a number; thirty normal ones have ten.
+FEWEST_CARRIERS = 3
+# An effective number is no whole one.
+HALF = 0.5
 # How the reason begins for which rows of a third arm are left out.
 OTHER_TREATMENT = "with another "
+NOT_READ = "not looked at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +103,10 @@ def read_units(frame: pl.DataFrame | pd.DataFrame, study: StudyDeclaration) -> S
     try:
         return _read(frame, study)
     except Unanswerable as problem:
-        return problem.refusal
+        found = problem.refusal
+        rest = len(frame) - found.n - found.left_out.n
+        # Of a frame that is refused as a whole no row was looked at.
+        return replace(found, left_out=LeftOut({**found.left_out.rows, NOT_READ: rest})) if rest else found
 
 
 def _read(frame: pl.DataFrame | pd.DataFrame, study: StudyDeclaration) -> StudyUnits:
@@ -128,11 +137,11 @@ def _read(frame: pl.DataFrame | pd.DataFrame, study: StudyDeclaration) -> StudyU
         confounders=Covariates.of({name: kept[name] for name in study.confounders}, n),
         modifiers=Covariates.of({name: kept[name] for name in study.effect_modifiers}, n),
         instruments=_matrix([kept[name] for name in study.instruments], n),
-        weights=None if study.weights is None else _array(kept[study.weights]),
+        weights=None if study.weights is None else _relative(_array(kept[study.weights])),
         clusters=None if study.clusters is None else _labels(kept[study.clusters]),
         blocks=None if study.blocks is None else _labels(kept[study.blocks]),
         known_propensity=propensity,
-        others={name: kept[name] for name in _optional(study)},
+        others={name: _within_reach(kept[name]) for name in _optional(study)},
         left_out=left_out,
         positions=positions,
     )
@@ -152,6 +161,8 @@ def _usable(columns: Mapping[str, pl.Series], study: StudyDeclaration) -> tuple[
 
     for name in _needed(study):
         leave_out(columns[name].is_null().to_numpy(), f"without {name}")
+        if columns[name].dtype.is_numeric():
+            leave_out(beyond(_numbers(columns[name], name)), f"with {name} beyond {LARGEST:.0e}, rescale it")
     if study.treatment.values is not None:
         treated, control = _arms(treatment, study)
         other = ~(treated | control)
@@ -168,29 +179,76 @@ def _usable(columns: Mapping[str, pl.Series], study: StudyDeclaration) -> tuple[
 
 def _refusals(kept: Mapping[str, pl.Series], study: StudyDeclaration, n: int) -> Iterator[tuple[Status, str]]:
     """Why complete rows cannot answer either."""
-    treatment, outcome = kept[study.treatment.column], kept[study.outcome.column]
+    yield from _refusals_of_treatment(kept[study.treatment.column], study, n)
+    outcome = kept[study.outcome.column]
+    if not outcome.dtype.is_numeric():
+        yield "not_estimable", f"{outcome.name} is not a number"
+    elif outcome.n_unique() == 1:
+        yield "zero_variance", f"{outcome.name} is the same for everybody"
+    elif not varies(_array(outcome)):
+        yield "zero_variance", f"{outcome.name} varies by less than {LEAST_SPREAD:.0e}: rescale it"
+    for name in study.instruments:
+        if not kept[name].dtype.is_numeric():
+            yield "not_estimable", f"the instrument {name} is not a number"
+        elif varies(_array(kept[name])) and carriers(_array(kept[name])) < FEWEST_CARRIERS - HALF:
+            yield "too_few_units", _carried(f"the instrument {name}")
+    yield from _refusals_of_groups(kept, study)
+
+
+def _refusals_of_treatment(treatment: pl.Series, study: StudyDeclaration, n: int) -> Iterator[tuple[Status, str]]:
     constant = f"{treatment.name} is the same for all {n} complete rows: there is nothing to compare"
-    if study.treatment.values is None:
-        if not treatment.dtype.is_numeric():
-            yield "not_estimable", f"{treatment.name} is not a number; declare treatment.values"
-        elif treatment.n_unique() == 1:
-            yield "no_units", constant
-        elif n < MIN_UNITS:
-            yield "too_few_units", f"only {n} rows are complete; {MIN_UNITS} are needed"
-    else:
+    if study.treatment.values is not None:
         arms = [int(arm.sum()) for arm in _arms(treatment, study)]
         if min(arms) == 0:
             yield "no_units", constant
         elif n < MIN_UNITS or min(arms) < MIN_UNITS_PER_ARM:
             needed = f"{MIN_UNITS} are needed, and {MIN_UNITS_PER_ARM} in each arm"
             yield "too_few_units", f"only {arms[0]} treated and {arms[1]} control rows are complete; {needed}"
-    if not outcome.dtype.is_numeric():
-        yield "not_estimable", f"{outcome.name} is not a number"
-    elif outcome.n_unique() == 1:
-        yield "zero_variance", f"{outcome.name} is the same for everybody"
-    for name in study.instruments:
-        if not kept[name].dtype.is_numeric():
-            yield "not_estimable", f"the instrument {name} is not a number"
+    elif not treatment.dtype.is_numeric():
+        yield "not_estimable", f"{treatment.name} is not a number; declare treatment.values"
+    elif treatment.n_unique() == 1:
+        yield "no_units", constant
+    elif n < MIN_UNITS:
+        yield "too_few_units", f"only {n} rows are complete; {MIN_UNITS} are needed"
+    elif not varies(_array(treatment)):
+        yield "zero_variance", f"{treatment.name} varies by less than {LEAST_SPREAD:.0e}: rescale it"
+    elif carriers(_array(treatment)) < FEWEST_CARRIERS - HALF:
+        yield "too_few_units", _carried(treatment.name)
+
+
+def _refusals_of_groups(kept: Mapping[str, pl.Series], study: StudyDeclaration) -> Iterator[tuple[Status, str]]:
+    """Clusters and weights that leave less than there seems to be."""
+    n = len(kept[study.outcome.column])
+    arms = list(_arms(kept[study.treatment.column], study)) if study.treatment.values else [np.ones(n, dtype=bool)]
+    where = "in an arm" if study.treatment.values else "in all"
+    if study.clusters is not None and min(kept[study.clusters].filter(pl.Series(arm)).n_unique() for arm in arms) < 2:
+        yield "too_few_units", f"there are fewer than two clusters {where} by {study.clusters}: clusters are compared"
+    by = [name for name in (study.weights, study.known_propensity) if isinstance(name, str)]
+    weights = np.ones(n) if study.weights is None else _relative(_array(kept[study.weights]))
+    if isinstance(study.known_propensity, str) and study.treatment.values:
+        known = _array(kept[study.known_propensity])
+        weights = weights / np.where(arms[0], known, 1 - known)
+    effective = min(effective_number(weights[arm]) for arm in arms)
+    if by and effective < MIN_UNITS_PER_ARM - HALF:
+        what = f"weights by {' and '.join(by)} leave {effective:.1f} effective units {where}"
+        yield "too_few_units", f"{what}; {MIN_UNITS_PER_ARM} are needed"
+
+
+def _carried(name: str) -> str:
+    return f"{name} varies for fewer than {FEWEST_CARRIERS} units, in effect: nothing can be told from so few"
+
+
+def _relative(weights: Array) -> Array:
+    """With a mean of one: only ratios matter, and sums of tiny numbers vanish."""
+    largest = weights / weights.max()
+    return np.asarray(largest / largest.mean(), dtype=np.float64)
+
+
+def _within_reach(series: pl.Series) -> pl.Series:
+    """With nulls for what is too large."""
+    if not series.dtype.is_numeric():
+        return series
+    return series.set(series.abs() > LARGEST, None)
 
 
 def _array(series: pl.Series) -> Array:
@@ -218,7 +276,7 @@ def _declared_columns(frame: pl.DataFrame | pd.DataFrame, study: StudyDeclaratio
     absent = [name for name in study.columns if available.count(name) != 1]
     if absent:
         reason = f"not in the data, or not just once: {', '.join(absent)}"
-        raise Unanswerable(Refusal("not_estimable", reason, 0, LeftOut({"rows": len(frame)} if len(frame) else {})))
+        raise Unanswerable(Refusal("not_estimable", reason))
     columns: dict[str, pl.Series] = {}
     for name in study.columns:
         series = _column(frame, name)

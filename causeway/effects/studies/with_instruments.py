@@ -11,12 +11,11 @@ import numpy as np
 
 from causeway.declarations.study import StudyDeclaration
 from causeway.declarations.study_rules import StudyRules
-from causeway.effects.folds import deal_folds
 from causeway.effects.influence import Array, Flags, Linearised
 from causeway.effects.instruments.confidence_set import ConfidenceSet
 from causeway.effects.instruments.local_average import LocalAverageEffect, local_average_effect
 from causeway.effects.instruments.two_stage_least_squares import TwoStageLeastSquares, two_stage_least_squares
-from causeway.effects.nuisances import Nuisances, Target, cross_fit, usual_folds
+from causeway.effects.nuisances import Nuisances, Target, TooFewToSplit, cross_fit, folds_of, usual_folds
 from causeway.effects.problem import Computing
 from causeway.effects.studies.answer import MethodEstimate
 from causeway.effects.studies.two_arms import row_of
@@ -59,7 +58,9 @@ def estimate_with_instruments(
             rows.append(_row_of_local(study, outcome, local))
             record["local_average_effect"] = _record_of_local(local)
             if local.status == "ok" and x.shape[1]:
-                headline, found, strength = LOCAL, local.effect, local.first_stage_f
+                headline, found = LOCAL, local.effect
+                # Where everybody does what the instrument says, there is nothing to be weak.
+                strength = math.inf if local.first_stage_f is None else local.first_stage_f
     judged = (_judge_strength(study.rules, two_stage, strength), *_judge_exclusion(two_stage))
     return Instrumented(tuple(rows), headline, found, record, judged)
 
@@ -94,7 +95,10 @@ def _local(
     if min(int(instrument.sum()), int((~instrument).sum())) < 2:
         return None
     t = treated.astype(np.float64)
-    folds = deal_folds(instrument, usual_folds(units.n), seed, clusters=units.clusters)
+    try:
+        (folds,) = folds_of(instrument, [seed], usual_folds(units.n), units.clusters)
+    except TooFewToSplit:
+        return None
     targets = [
         Target("propensity", "probability", instrument.astype(np.float64)),
         Target("outcome_control", "regression", units.outcome, ~instrument),
@@ -161,8 +165,8 @@ def judge_agreement(diagnostics: Mapping[str, Any]) -> list[Judged]:
     if p_value is None or p_value >= 0.05:
         return []
     detail = (
-        f"the instruments contradict the adjustment (p = {p_value:.2g}): something unmeasured confounds, or the effect is"
-        " another on those whom the instruments move"
+        f"the instruments contradict the adjustment (p = {p_value:.2g}): something unmeasured confounds, or the effect"
+        " is another on those whom the instruments move"
     )
     return [Judged("identification", "caution", p_value, 0.05, detail)]
 

@@ -53,7 +53,7 @@ def answer(
 
 @pytest.fixture(scope="module", autouse=True)
 def studies(world):
-    """acme: credible (two methods, another outcome, a segment), refuted (withheld), fresh (declared only); globex: own."""
+    """acme: credible (another outcome and a segment too), refuted (withheld), fresh (declared only); globex: own."""
     for tenant, key in (("acme", "credible"), ("acme", "refuted"), ("acme", "fresh"), ("globex", "own")):
         declaration = {"key": key, "outcome": {"column": "y"}}
         world.insert("registry.studies", tenant_id=tenant, key=key, declaration=declaration, declaration_hash="h")
