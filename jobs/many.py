@@ -1,4 +1,4 @@
-"""The jobs of experiments, for many of them in one run.
+"""The jobs of experiments and of studies, for many of them in one run.
 
 A run of one partition costs what Dagster and dbt need to begin and to end, many times what its numbers cost. Here one
 step makes the same assets of many partitions: dbt once for all of them, every other asset by its own function, once a
@@ -28,7 +28,7 @@ from assets.dbt_models import STAGES
 from assets.one_of_many import OneOfMany
 from assets.publication import Publication, publish_all
 from jobs.event_log import Latest, Log, latest, of_partition
-from jobs.road import analyse_experiment, publish_experiment
+from jobs.road import analyse_experiment, analyse_study, publish_experiment, publish_study
 from resources.dbt import DbtFailure, DbtResource
 from resources.mlflow import MlflowResource
 from resources.postgres import PostgresResource, kept_open
@@ -106,9 +106,21 @@ def publish_experiments() -> None:
     nothing_failed(make())
 
 
+@dg.job(description="Many studies, from their columns to their verdicts.")
+def analyse_studies() -> None:
+    nothing_failed(make())
+
+
+@dg.job(description="Put the answers of many studies where the API reads.")
+def publish_studies() -> None:
+    nothing_failed(make())
+
+
 MANY: Mapping[str, dg.JobDefinition] = {
     analyse_experiment.name: analyse_experiments,
     publish_experiment.name: publish_experiments,
+    analyse_study.name: analyse_studies,
+    publish_study.name: publish_studies,
 }
 """By the job of one partition, that of many."""
 
