@@ -10,12 +10,11 @@ import numpy as np
 
 from causeway.declarations.study import StudyDeclaration
 from causeway.declarations.study_rules import StudyRules
-from causeway.effects.folds import deal_folds
 from causeway.effects.influence import Array, Flags
 from causeway.effects.instruments.confidence_set import ConfidenceSet
-from causeway.effects.instruments.local_average import LocalAverageEffect, local_average_effect
+from causeway.effects.instruments.learnt import learnt_local_average_effect
+from causeway.effects.instruments.local_average import LocalAverageEffect
 from causeway.effects.instruments.two_stage_least_squares import TwoStageLeastSquares, two_stage_least_squares
-from causeway.effects.nuisances import Nuisances, Target, cross_fit, usual_folds
 from causeway.effects.problem import Computing
 from causeway.effects.studies.answer import MethodEstimate
 from causeway.effects.studies.two_arms import row_of
@@ -49,7 +48,14 @@ def estimate_with_instruments(
     headline, strength = TWO_STAGE, _effective_f(two_stage)
     instrument = _two_valued(units.instruments)
     if units.treated is not None and instrument is not None:
-        local = _local(units, units.treated, instrument, x, seed, computing)
+        # Nothing can be learnt of an arm of the instrument with a single unit.
+        local = None
+        if min(int(instrument.sum()), int((~instrument).sum())) >= 2:
+            local = learnt_local_average_effect(
+                units.outcome, units.treated, instrument, x,
+                weights=units.weights, clusters=units.clusters, seed=seed,
+                n_jobs=computing.n_jobs, backend=computing.backend,
+            )  # fmt: skip
         if local is not None:
             rows.append(_row_of_local(study, outcome, local))
             record["local_average_effect"] = _record_of_local(local)
@@ -79,34 +85,6 @@ def _row_of_local(study: StudyDeclaration, outcome: str, found: LocalAverageEffe
         study, outcome, LOCAL, "LATE",
         n=found.units, effect=found.effect.effect, inference=found.inference,
         share_of_compliers=found.share_of_compliers, robust_set=_set(found.robust_set),
-    )  # fmt: skip
-
-
-def _local(
-    units: StudyUnits, treated: Flags, instrument: Flags, x: Array, seed: int, computing: Computing
-) -> LocalAverageEffect | None:
-    """The doubly robust ratio, its nuisances learnt of the instrument's arms; None where one of them is too small."""
-    if min(int(instrument.sum()), int((~instrument).sum())) < 2:
-        return None
-    t = treated.astype(np.float64)
-    folds = deal_folds(instrument, usual_folds(units.n), seed, clusters=units.clusters)
-    targets = [
-        Target("propensity", "probability", instrument.astype(np.float64)),
-        Target("outcome_control", "regression", units.outcome, ~instrument),
-        Target("outcome_treated", "regression", units.outcome, instrument),
-        Target("treatment_control", "probability", t, ~instrument),
-        Target("treatment_treated", "probability", t, instrument),
-    ]
-    found, told = cross_fit(
-        targets, x, [folds], [seed], weights=units.weights, n_jobs=computing.n_jobs, backend=computing.backend
-    )
-    one = found[0]
-    propensity = np.clip(one["propensity"], 0.01, 0.99)
-    on_outcome = Nuisances(folds, propensity, one["outcome_control"], one["outcome_treated"], told)
-    on_treatment = Nuisances(folds, propensity, one["treatment_control"], one["treatment_treated"], told)
-    return local_average_effect(
-        units.outcome, treated, instrument,
-        on_outcome=on_outcome, on_treatment=on_treatment, weights=units.weights, clusters=units.clusters,
     )  # fmt: skip
 
 
