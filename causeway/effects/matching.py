@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from causeway.effects.influence import Array, Flags, Labels, Linearised
+from causeway.effects.learners import Squares
 from causeway.effects.nearest import Points, canonical_order, neighbours, same_arm, whitened
 from causeway.statistics.effect import Status
 
@@ -20,6 +21,7 @@ Metric = Literal["mahalanobis", "propensity", "both"]
 MatchingTarget = Literal["ATE", "ATT", "ATC"]
 # Propensities nearer to 0 or 1 than this are as good as certain; their logits would be all that distance sees.
 CERTAIN = 1e-6
+UNITS_PER_COEFFICIENT = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +54,7 @@ def match(
     n_matches: int = 1,
     caliper: float | None = None,
     bias_correction: bool = True,
+    curved: bool = False,
     variance_neighbours: int = 2,
     weights: Array | None = None,
     clusters: Labels | None = None,
@@ -68,7 +71,9 @@ def match(
     With `bias_correction`, each match is moved by the difference of the regression's predictions for the unit and for
     the match, fitted linearly on x in each group with the units' weights as matches (Abadie & Imbens 2011, JBES 29,
     1-11, sec. 2): without it the bias of matching on more than one covariate does not vanish faster than the standard
-    error.
+    error. `curved` gives the regressions the squares of columns with more than two values as well, where each group has
+    ten units a coefficient: their theorem asks for regressions that grow with the data, and what is curved is not
+    corrected by a line.
 
     Variance (Abadie & Imbens 2006, theorems 6 and 7, for the population's effect), with k_i how often unit i was used
     (in shares of match sets) and k'_i the same with squared shares:
@@ -112,8 +117,9 @@ def match(
     covariates = covariates_of(x, propensity, metric)
     order = canonical_order((*covariates.T, treated, outcome, weight))
     order = order[weight[order] > 0]
-    units = _Units(treated[order], outcome[order], covariates[order], weight[order] / weight[order].mean())
-    places = places_of(units.x, metric)
+    basis = _curved(covariates, treated) if curved else covariates
+    units = _Units(treated[order], outcome[order], basis[order], weight[order] / weight[order].mean())
+    places = places_of(covariates[order], metric)
     matched = _match(units, places, target, n_matches=n_matches, caliper=caliper, workers=workers)
     counts = np.zeros(n)
     dropped = [int(np.sum(matched.dropped & (units.treated == arm))) for arm in (True, False)]
@@ -158,6 +164,7 @@ def match(
     spread = float(np.max(np.abs(units.outcome - units.outcome.mean())))
     settings |= {
         "bias_correction": corrected,
+        "curved": corrected and basis is not covariates,
         "variance": "abadie_imbens" if clusters is None else "martingale",
         "variance_neighbours": variance_neighbours,
         "scale": scale,
@@ -197,8 +204,19 @@ def _check(
         raise ValueError(f"a caliper is a positive distance, not {caliper}")
 
 
+def _curved(covariates: Array, treated: Flags) -> Array:
+    """Columns with their squares, where there are units enough for both."""
+    if covariates.shape[1] == 0:
+        return covariates
+    both = Squares.of(covariates)(covariates)
+    enough = min(int(treated.sum()), int((~treated).sum())) >= UNITS_PER_COEFFICIENT * (both.shape[1] + 1)
+    return both if enough else covariates
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Units:
+    """x: (n, k), what the regressions of the bias correction are of."""
+
     treated: Flags
     outcome: Array
     x: Array

@@ -123,3 +123,13 @@ METHODS: dict[str, Method] = {
     "difference_in_means": _difference,
 }
 """By name; those that need no nuisances do not look at them."""
+
+
+def aipw_among(problem: Problem, nuisances: Sequence[Nuisances], kept: Flags) -> Estimated:
+    """Of the units `kept` (n,) alone, from the nuisances of all: the effect after trimming. `rows` are all of those."""
+    some = problem.among(kept)
+    pieces = [
+        Nuisances(each.folds[kept], each.propensity[kept], each.outcome_control[kept], each.outcome_treated[kept])
+        for each in nuisances
+    ]
+    return _aipw(some, pieces)

@@ -11,7 +11,7 @@ import numpy as np
 from causeway.declarations.study import StudyDeclaration
 from causeway.effects.balance import Balance, adjustment_weights, balance
 from causeway.effects.common_support import CommonSupport, common_support
-from causeway.effects.estimators.average import METHODS, Estimated
+from causeway.effects.estimators.average import METHODS, Estimated, aipw_among
 from causeway.effects.estimators.difference import share_treated
 from causeway.effects.graph.identification import Identification
 from causeway.effects.influence import Array, infer
@@ -211,11 +211,7 @@ def _trimmed(
     if kept.all() or min(int(problem.treated[kept].sum()), int((~problem.treated[kept]).sum())) < 10:
         return []
     some = problem.among(kept)
-    pieces = [
-        Nuisances(each.folds[kept], each.propensity[kept], each.outcome_control[kept], each.outcome_treated[kept])
-        for each in nuisances
-    ]
-    found = METHODS["aipw"](some, pieces)
+    found = aipw_among(problem, nuisances, kept)
     row = _row(study, outcome, "aipw_trimmed", replace(found, target="ATE_trimmed"), some)
     share = float(kept.mean())
     words = f"{row.estimand} ({share:.1%} of all: propensity between 0.05 and 0.95)"
@@ -239,6 +235,7 @@ def _matching(
         x=problem.x,
         target=problem.target,
         propensity=propensity,
+        curved=True,
         weights=problem.weights,
         clusters=problem.clusters,
     )

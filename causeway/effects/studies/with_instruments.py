@@ -13,9 +13,10 @@ from causeway.declarations.study import StudyDeclaration
 from causeway.declarations.study_rules import StudyRules
 from causeway.effects.influence import Array, Flags, Linearised
 from causeway.effects.instruments.confidence_set import ConfidenceSet
-from causeway.effects.instruments.local_average import LocalAverageEffect, local_average_effect
+from causeway.effects.instruments.learnt import learnt_local_average_effect
+from causeway.effects.instruments.local_average import LocalAverageEffect
 from causeway.effects.instruments.two_stage_least_squares import TwoStageLeastSquares, two_stage_least_squares
-from causeway.effects.nuisances import Nuisances, Target, TooFewToSplit, cross_fit, folds_of, usual_folds
+from causeway.effects.nuisances import TooFewToSplit
 from causeway.effects.problem import Computing
 from causeway.effects.studies.answer import MethodEstimate
 from causeway.effects.studies.two_arms import row_of
@@ -91,32 +92,17 @@ def _row_of_local(study: StudyDeclaration, outcome: str, found: LocalAverageEffe
 def _local(
     units: StudyUnits, treated: Flags, instrument: Flags, x: Array, *, seed: int, computing: Computing
 ) -> LocalAverageEffect | None:
-    """The doubly robust ratio, its nuisances learnt of the instrument's arms; None where one of them is too small."""
+    """None where nothing can be learnt of an arm of the instrument: it is too small."""
     if min(int(instrument.sum()), int((~instrument).sum())) < 2:
         return None
-    t = treated.astype(np.float64)
     try:
-        (folds,) = folds_of(instrument, [seed], usual_folds(units.n), units.clusters)
+        return learnt_local_average_effect(
+            units.outcome, treated, instrument, x,
+            weights=units.weights, clusters=units.clusters, seed=seed,
+            n_jobs=computing.n_jobs, backend=computing.backend,
+        )  # fmt: skip
     except TooFewToSplit:
         return None
-    targets = [
-        Target("propensity", "probability", instrument.astype(np.float64)),
-        Target("outcome_control", "regression", units.outcome, ~instrument),
-        Target("outcome_treated", "regression", units.outcome, instrument),
-        Target("treatment_control", "probability", t, ~instrument),
-        Target("treatment_treated", "probability", t, instrument),
-    ]
-    found, told = cross_fit(
-        targets, x, [folds], [seed], weights=units.weights, n_jobs=computing.n_jobs, backend=computing.backend
-    )
-    one = found[0]
-    propensity = np.clip(one["propensity"], 0.01, 0.99)
-    on_outcome = Nuisances(folds, propensity, one["outcome_control"], one["outcome_treated"], told)
-    on_treatment = Nuisances(folds, propensity, one["treatment_control"], one["treatment_treated"], told)
-    return local_average_effect(
-        units.outcome, treated, instrument,
-        on_outcome=on_outcome, on_treatment=on_treatment, weights=units.weights, clusters=units.clusters,
-    )  # fmt: skip
 
 
 def _two_valued(instruments: Array) -> Flags | None:
