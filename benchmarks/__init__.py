@@ -43,12 +43,19 @@ def _analysis(report: Callable[[str], object]) -> Sequence[Figure]:
     return [*analysis(report), *large_experiment(report), *many_experiments(report)]
 
 
+def _estimates(report: Callable[[str], object]) -> Sequence[Figure]:
+    from benchmarks.estimates import estimates
+
+    return estimates(report)
+
+
 BENCHMARKS: Mapping[str, Callable[[Callable[[str], object]], Sequence[Figure]]] = {
     "spine": _spine,
     "coverage": _coverage,
     "assign": _assign,
     "ingest": _ingest,
     "analysis": _analysis,
+    "estimates": _estimates,
     "serve": _serve,
 }
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from causeway.effects.heterogeneity.scores import Scores
 from causeway.effects.influence import Array
+from causeway.effects.learners import bins_of_some
 
 Learner = Literal["r_linear", "dr_linear", "r_boosted", "dr_boosted", "causal_forest"]
 Standardised = npt.NDArray[np.float32]
@@ -148,7 +149,9 @@ def fit_boosted(z: Standardised, label: Array, weight: Array, held_out: npt.NDAr
         return constant
     target = (label - centre) / scale
     bins = {"max_bin": 64, "nthread": 1}
-    data = xgboost.QuantileDMatrix(z[inside], label=target[inside], weight=weight[inside], **bins)
+    fitted, weighed = z[inside], weight[inside]
+    ref = bins_of_some(fitted, weighed, seed)
+    data = xgboost.QuantileDMatrix(fitted, label=target[inside], weight=weighed, ref=ref, **bins)
     held = xgboost.QuantileDMatrix(z[held_out], label=target[held_out], weight=weight[held_out], ref=data, **bins)
     best, lowest = constant, float(np.sqrt(np.average(target[held_out] ** 2, weights=weight[held_out])))
     for depth in DEPTHS:

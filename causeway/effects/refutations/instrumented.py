@@ -9,10 +9,10 @@ import numpy as np
 from causeway.effects.estimators.partially_linear import of_slope_clusters, partially_linear
 from causeway.effects.folds import deal_folds
 from causeway.effects.influence import Array, Flags, Labels, Linearised
-from causeway.effects.instruments.local_average import local_average_effect
+from causeway.effects.instruments.learnt import learnt_local_average_effect
 from causeway.effects.instruments.two_stage_least_squares import two_stage_least_squares
 from causeway.effects.learners import Quadratic
-from causeway.effects.nuisances import Nuisances, Target, cross_fit
+from causeway.effects.nuisances import Target, cross_fit
 from causeway.effects.problem import Problem
 from causeway.effects.refutations.estimators import few_folds
 
@@ -78,27 +78,11 @@ class LocalAverage:
         z = problem.encouraged
         if z is None:
             raise ValueError("the local average effect has one instrument of two values")
-        seed = problem.seeds[0]
-        folds = deal_folds(z, few_folds(problem.n), seed, clusters=problem.clusters)
-        t = problem.treated.astype(np.float64)
-        targets = [
-            Target("propensity", "probability", z.astype(np.float64)),
-            Target("outcome_control", "regression", problem.outcome, ~z),
-            Target("outcome_treated", "regression", problem.outcome, z),
-            Target("treatment_control", "probability", t, ~z),
-            Target("treatment_treated", "probability", t, z),
-        ]
-        one = cross_fit(targets, problem.x, [folds], [seed], weights=problem.weights, given=problem.given)[0][0]
-        propensity = np.clip(one["propensity"], INSIDE, 1 - INSIDE)
-        found = local_average_effect(
-            problem.outcome,
-            problem.treated,
-            z,
-            on_outcome=Nuisances(folds, propensity, one["outcome_control"], one["outcome_treated"]),
-            on_treatment=Nuisances(folds, propensity, one["treatment_control"], one["treatment_treated"]),
-            weights=problem.weights,
-            clusters=problem.clusters,
-        )
+        found = learnt_local_average_effect(
+            problem.outcome, problem.treated, z, problem.x,
+            weights=problem.weights, clusters=problem.clusters,
+            seed=problem.seeds[0], n_folds=few_folds(problem.n), given=problem.given,
+        )  # fmt: skip
         if found.effect is None:
             raise ValueError(f"there is no local average effect: {found.reason}")
         return found.effect
