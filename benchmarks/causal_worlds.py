@@ -178,7 +178,7 @@ def unevenly_sampled(rng: np.random.Generator, *, seed: int) -> World:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Instrumented:
-    """A draw with an instrument (n,). on_outcome, on_treatment: what the instrument does, as it is. truth: the effect."""
+    """A draw with an instrument (n,). on_outcome, on_treatment: what it does, as it is. truth: the effect."""
 
     outcome: Array
     treatment: Array

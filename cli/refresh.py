@@ -25,6 +25,8 @@ _STEPS = {
     "analyse_study": "studied",
     "publish_experiment": "published",
     "publish_study": "published",
+    "analyse_kpi": "allocated",
+    "publish_kpi": "published",
 }
 
 
