@@ -31,6 +31,7 @@ class Suite(StrEnum):
 
 def bench(
     names: Annotated[list[str], typer.Argument(help="Benchmarks to run, such as spine.")],
+    *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     runs: Annotated[int | None, typer.Option(min=100, help="validity: simulated trials of each kind.")] = None,
     quick: Annotated[bool, typer.Option(help="validity: few trials, in under a minute.")] = False,
@@ -58,8 +59,15 @@ def bench(
         terminal.print(_figures(figures))
     met = True
     if VALIDITY in names:
-        documents_of_rates, met = _rates(terminal, suite, runs, quick, seed, shown=not as_json)
-        documents += documents_of_rates
+        found: Validity | CausalValidity
+        if suite == Suite.CAUSAL:
+            found = _causal_validity(terminal, runs, quick, seed)
+        else:
+            found = _validity(terminal, runs, quick, seed)
+        met = found.met
+        documents += found.as_documents()
+        if not as_json:
+            _show(terminal, found)
     if as_json:
         print_json(documents)
     if not met:
@@ -81,19 +89,13 @@ def _figures(figures: Sequence[Figure]) -> Table:
     return shown
 
 
-def _rates(
-    terminal: Console, suite: Suite | None, runs: int | None, quick: bool, seed: int | None, *, shown: bool
-) -> tuple[list[dict[str, object]], bool]:
-    """Documents of the suite's rates, and whether all targets were met."""
-    if suite == Suite.CAUSAL:
-        causal = _causal_validity(terminal, runs, quick, seed)
-        if shown:
-            show_causal_validity(terminal, causal)
-        return causal.as_documents(), causal.met
-    found = _validity(terminal, runs, quick, seed)
-    if shown:
+def _show(terminal: Console, found: Validity | CausalValidity) -> None:
+    from benchmarks.validity import Validity
+
+    if isinstance(found, Validity):
         show_validity(terminal, found)
-    return found.as_documents(), found.met
+    else:
+        show_causal_validity(terminal, found)
 
 
 def _causal_validity(terminal: Console, runs: int | None, quick: bool, seed: int | None) -> CausalValidity:

@@ -312,3 +312,31 @@ def test_the_likeness_of_neighbours_does_not_shrink_the_error_of_clusters() -> N
     assert match(**data).settings["scale"] < 0.95
     together = match(**data, clusters=labels)
     assert (together.settings["scale"], together.settings["variance"]) == (1.0, "martingale")
+
+
+def test_what_is_curved_is_corrected_by_squares_and_not_by_a_line() -> None:
+    """Of controls alone, the ATT is off where the outcome bends and nobody near is found."""
+    errors: dict[bool, list[float]] = {False: [], True: []}
+    for seed in range(12):
+        generator = np.random.default_rng(seed)
+        x = generator.normal(size=(500, 4))
+        treated = generator.random(500) < 1 / (1 + np.exp(-x[:, 1]))
+        outcome = x[:, 1] ** 2 + 0.3 * generator.normal(size=500)
+        for curved, found in errors.items():
+            result = match(treated=treated, outcome=outcome, x=x, target="ATT", curved=curved)
+            assert result.found is not None
+            assert result.settings["curved"] is curved
+            found.append(result.found.effect)
+    assert np.mean(errors[False]) > 0.08
+    assert abs(np.mean(errors[True])) < 0.03
+
+
+def test_with_few_units_the_correction_stays_a_line() -> None:
+    generator = np.random.default_rng(3)
+    x, treated = generator.normal(size=(60, 4)), np.arange(60) % 2 == 0
+    outcome = generator.normal(size=60)
+    one, other = (match(treated=treated, outcome=outcome, x=x, curved=curved) for curved in (True, False))
+    assert one.found is not None
+    assert other.found is not None
+    assert one.found.effect == other.found.effect
+    assert one.settings["curved"] is False
