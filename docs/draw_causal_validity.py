@@ -44,8 +44,8 @@ def page(documents: Sequence[dict[str, Any]]) -> str:
         oracle = "" if row["oracle_covered"] is None else f"{row['oracle_covered']:.1%}"
         width = "" if row["width"] is None else f"{row['width']:.2f}"
         lines.append(
-            f"| {row['row']} | {row['bias']:+.3f} ± {row['bias_error']:.3f} | {row['covered']:.1%} | {oracle} | {width} |"
-            f" {row['note'] or row['target']} | {_met(row['met'])} |"
+            f"| {row['row']} | {row['bias']:+.3f} ± {row['bias_error']:.3f} | {row['covered']:.1%} | {oracle} |"
+            f" {width} | {row['note'] or row['target']} | {_met(row['met'])} |"
         )
     lines += ["", "## One nuisance is wrong", "", WRONG.format(bias=MOST_BIAS), ""]
     lines += ["| AIPW where | bias, sd | target | met |", "|---" * 4 + "|"]
@@ -71,9 +71,9 @@ def _met(met: bool | None) -> str:
 
 
 INTRODUCTION = """\
-Whether the 95 % intervals of effects hold the truth, and whether they are as narrow as they could be: `causeway
-bench validity --suite causal`, {runs:,} runs a row, seed {seed}. One Monte-Carlo error of a share near 95 % is {error:.1%};
-{allowed:.1f} are allowed, which a table of exact methods exceeds somewhere once in a hundred times.
+Whether the 95 % intervals of effects hold the truth, and whether they are as narrow as they could be:
+`causeway bench validity --suite causal`, {runs:,} runs a row, seed {seed}. One Monte-Carlo error of a share near 95 %
+is {error:.1%}; {allowed:.1f} are allowed, which a table of exact methods exceeds somewhere once in a hundred times.
 
 The oracle sees the same draws, knows the true propensity and the true expected outcomes, and uses the same influence
 function: the efficient one for AIPW, the coefficient's for the partially linear model, that of constant outcomes for
@@ -82,8 +82,8 @@ a width without a target.
 
 Each world has {units:,} units with four covariates; {clusters} clusters of unequal size, where there are clusters.
 Effects differ between units, and more so where treatment is more likely. Nuisances are learnt as studies learn them:
-the mean, a quadratic regression and boosted trees, weighed out of fold, over {splits} splits. Bias is in standard
-deviations of the outcome. Rows without a target are for contrast."""
+the mean, a quadratic regression and boosted trees, weighed out of fold; over {splits} splits, where a study of so few
+units takes seven. Bias is in standard deviations of the outcome. Rows without a target are for contrast."""
 WRONG = """\
 The mean takes the place of the propensity, of both outcome regressions, or of all three. What is left of the bias may
 be at most {bias:g} standard deviations of the outcome while either of them is learnt."""
