@@ -42,7 +42,7 @@ NO_CLAIM: Mapping[str, str] = {
 """Rows for contrast."""
 NOT_EFFICIENT = ("confounded: ipw", "confounded: matching, ATE", "confounded: matching, ATT")
 """Rows whose method is not meant to be as narrow as it could be: only their coverage has a target."""
-_JUDGED = 18
+_JUDGED = 20
 ERRORS = float(stats.norm.isf(0.01 / (2 * _JUDGED)))
 """Monte-Carlo errors that a coverage may lie beyond 95 %, 3.5: of a hundred benches of exact methods one misses
 somewhere. With three errors about one in twenty would."""
