@@ -161,7 +161,8 @@ def _randhie(data: Path) -> pl.DataFrame:
     from statsmodels.datasets import randhie
 
     frame = pl.from_pandas(randhie.load_pandas().data)
-    return frame.with_columns(coinsurance=(pl.col("lncoins").exp() - 1).round().cast(pl.Int64))
+    share = (pl.col("lncoins").exp() - 1).round().cast(pl.Int64)
+    return pl.DataFrame(frame).with_columns(coinsurance=share)
 
 
 TWO = "{control: 0, treated: 1}"

@@ -1,4 +1,4 @@
-"""Studies as people declare them, through the front door: a clear refusal of the spec, or an answer with its reasons."""
+"""Studies as people declare them, through the front door: a refusal of the spec, or an answer with its reasons."""
 
 from __future__ import annotations
 
@@ -132,10 +132,10 @@ def test_every_row_that_is_left_out_is_counted(causeway: CommandLine, tmp_path: 
     [
         pytest.param("separated", {"took": (pl.col("age") > 50).cast(int)}, (AGE,), "no overlap", id="separation"),
         pytest.param("ring", {}, (AGE, "graph: [[age, took], [took, y], [y, age]]"), "cycle", id="cycle"),
-        pytest.param("lone", {"site": pl.lit("only")}, (AGE, "clusters: site"), "fewer than two clusters", id="cluster"),
+        pytest.param("lone", {"site": pl.lit("only")}, (AGE, "clusters: site"), "fewer than two clus", id="cluster"),
         pytest.param("halves", {"site": pl.col("took")}, ("blocks: site",), "blocks with one arm", id="blocks"),
         pytest.param(
-            "still", {"z": pl.lit(1)}, (AGE, "instruments: [z]", "target: LATE"), "no instrument varies", id="instrument"
+            "still", {"z": pl.lit(1)}, (AGE, "instruments: [z]", "target: LATE"), "no instrument varies", id="late"
         ),
     ],
 )  # fmt: skip
