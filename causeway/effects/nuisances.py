@@ -134,8 +134,10 @@ def cross_fit(
 ) -> tuple[list[dict[str, Array]], dict[str, Any]]:
     """Out-of-fold predictions (n,) by split and target name; by target name what was weighed, for reading.
 
-    The first split weighs the learners; the others fit only what has weight.
+    The first split weighs the learners; the others fit only what has weight. Of weights only the ratios matter:
+    penalties are meant for weights of one on average.
     """
+    weights = None if weights is None else weights / weights.mean()
     stacks = {target.name: Stack.of(given[target.name]) for target in targets if given and target.name in given}
     weighed = [target for target in targets if target.name not in stacks]
     usual = {target.name: learners_for(len(x), target.kind) for target in weighed}

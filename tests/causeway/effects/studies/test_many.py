@@ -23,7 +23,7 @@ from tests.causeway.effects.studies.worlds import study_of, world_with_overlap
 @pytest.fixture(autouse=True)
 def small_trees_and_two_splits(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is shared is the same question for small trees as for large ones."""
-    monkeypatch.setattr(learners, "TREES", ((float("inf"), learners.BoostedTrees((5, 10), 2, 0.3)),))
+    monkeypatch.setattr(learners, "TREES", ((float("inf"), learners.BoostedTrees((5, 10, 15), 2, 0.3)),))
     monkeypatch.setattr(two_arms, "usual_splits", lambda n: 2)
 
 
