@@ -107,9 +107,8 @@ def test_learners_are_deterministic_and_cope_with_nothing_to_learn(kind: Any) ->
 def test_some_variants_of_trees_predict_what_they_did_among_all() -> None:
     y, _, x = world()
     trees = BoostedTrees((5, 10, 20), 2, 0.3)
-    assert (
-        trees.only((0, 1)).fit(x, y, None, "regression", 1)(x) == trees.fit(x, y, None, "regression", 1)(x)[:, :2]
-    ).all()
+    some = trees.only((0, 1)).fit(x, y, None, "regression", 1)(x)
+    assert (some == trees.fit(x, y, None, "regression", 1)(x)[:, :2]).all()
 
 
 def test_quadratic_learns_a_parabola_that_a_line_cannot() -> None:
@@ -194,9 +193,7 @@ def test_only_the_ratios_of_sampling_weights_matter() -> None:
 
 def test_a_problem_among_some_units_takes_everything_along() -> None:
     y, t, x = world()
-    whole = Problem(
-        y, t, x, ("a", "b"), weights=y**2, clusters=np.arange(len(y)), known_propensity=np.full(len(y), 0.5)
-    )
+    whole = Problem(y, t, x, ("a", "b"), weights=y**2, clusters=np.arange(len(y)), known_propensity=0.5 + 0 * y)
     rows = x[:, 0] > 0
     some = whole.among(rows)
     assert (some.weights == y[rows] ** 2).all() and (some.clusters == np.flatnonzero(rows)).all()

@@ -95,14 +95,19 @@ def test_sampling_weights_are_replication() -> None:
     y, t, _, truth = world(300)
     w = np.random.default_rng(1).integers(1, 4, len(y))
     rows = np.repeat(np.arange(len(y)), w)
-    many = Nuisances(
-        truth.folds[rows], truth.propensity[rows], truth.outcome_control[rows], truth.outcome_treated[rows]
-    )
+    many = _at(truth, rows)
     weighted, replicated = aipw(y, t, truth, weights=w.astype(float)), aipw(y[rows], t[rows], many)
     assert weighted.effect == pytest.approx(replicated.effect, rel=1e-9)
     assert weighted.contributions == pytest.approx(np.bincount(rows, weights=replicated.contributions), rel=1e-9)
-    halves = aipw(np.tile(y, 2), np.tile(t, 2), Nuisances(*(np.tile(each, 2) for each in (truth.folds, truth.propensity, truth.outcome_control, truth.outcome_treated))), weights=np.full(600, 0.5))  # fmt: skip
+    twice = np.tile(np.arange(300), 2)
+    halves = aipw(y[twice], t[twice], _at(truth, twice), weights=np.full(600, 0.5))
     assert halves.effect == pytest.approx(aipw(y, t, truth).effect, rel=1e-12)
+
+
+def _at(found: Nuisances, rows: Any) -> Nuisances:
+    return Nuisances(
+        found.folds[rows], found.propensity[rows], found.outcome_control[rows], found.outcome_treated[rows]
+    )
 
 
 def test_aipw_agrees_with_econmls_linear_dr_learner() -> None:

@@ -226,9 +226,10 @@ def test_each_unit_twice_at_half_the_weight_is_the_same_study_once_its_copies_ar
     twice = np.tile(np.arange(len(y)), 2)
     once = ipw(y, t, x, weights=np.ones(len(y)))
     doubled = ipw(y[twice], t[twice], x[twice], weights=np.full(2 * len(y), 0.5))
-    assert doubled.effect == pytest.approx(once.effect, rel=1e-6)
+    # But for the light penalty, which twice the units need half as much.
+    assert doubled.effect == pytest.approx(once.effect, abs=0.02 * once.std_error)
     of_unit = np.bincount(twice, weights=doubled.contributions)
-    assert np.sqrt(of_unit @ of_unit) == pytest.approx(once.std_error, rel=1e-6)
+    assert np.sqrt(of_unit @ of_unit) == pytest.approx(once.std_error, rel=0.01)
 
 
 @pytest.mark.parametrize("name", ["g_formula", "ipw"])
