@@ -5,6 +5,7 @@ milliseconds.
 """
 
 import difflib
+import importlib.util
 import os
 import re
 from collections.abc import Mapping
@@ -23,6 +24,10 @@ PROJECT_ROOT = "CAUSEWAY_PROJECT_ROOT"
 HOME = "CAUSEWAY_HOME"
 DATABASE_URL = "CAUSEWAY_DATABASE_URL"
 DATABASE_NAME = "CAUSEWAY_DATABASE_NAME"
+JOBS = "CAUSEWAY_JOBS"
+BACKEND = "CAUSEWAY_BACKEND"
+Backend = Literal["threading", "loky", "multiprocessing", "ray"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
 PASSWORDS: Mapping[Role, str] = {
     "causeway_owner": "CAUSEWAY_OWNER_PASSWORD",
     "causeway_pipeline": "CAUSEWAY_PIPELINE_PASSWORD",
@@ -34,6 +39,8 @@ VARIABLES: Mapping[str, str] = {
     HOME: "folder for everything the project writes on this machine; default: <project root>/.causeway",
     DATABASE_URL: "admin URL of a Postgres 16 or newer; unset: an embedded Postgres under CAUSEWAY_HOME",
     DATABASE_NAME: "name of the data database, beside <name>_dagster and <name>_mlflow; default: causeway",
+    JOBS: "how many workers a study is computed with; default: the number of cores, of the whole cluster with ray",
+    BACKEND: f"where they work: {', '.join(BACKENDS)}; default: threading",
     PASSWORDS["causeway_owner"]: "password of the role that migrates; needed with CAUSEWAY_DATABASE_URL",
     PASSWORDS["causeway_pipeline"]: "password of the role that assets use; needed with CAUSEWAY_DATABASE_URL",
     PASSWORDS["causeway_api"]: "password of the role that the API uses; needed with CAUSEWAY_DATABASE_URL",
@@ -130,6 +137,8 @@ class Settings:
     project_root: Path
     home: Path
     database_name: str = "causeway"
+    jobs: int | None = None
+    backend: Backend = "threading"
     admin: DatabaseAddress | None = None
     passwords: Mapping[Role, str] = field(default_factory=dict, repr=False)
 
@@ -160,6 +169,8 @@ class Settings:
             project_root=project_root,
             home=home,
             database_name=database_name,
+            jobs=_jobs(given[JOBS]) if JOBS in given else None,
+            backend=_backend(given[BACKEND]) if BACKEND in given else "threading",
             admin=DatabaseAddress.from_url(given[DATABASE_URL]) if DATABASE_URL in given else None,
             passwords={role: given[variable] for role, variable in PASSWORDS.items() if variable in given},
         )
@@ -167,6 +178,13 @@ class Settings:
     def with_admin_url(self, url: str) -> "Settings":
         """The same settings, reaching the server at ``url``."""
         return replace(self, admin=DatabaseAddress.from_url(url))
+
+    @property
+    def n_jobs(self) -> int:
+        """How many workers a study is computed with: all cores, of the cluster where there is one, if not declared."""
+        if self.jobs is not None:
+            return self.jobs
+        return -1 if self.backend == "ray" else os.cpu_count() or 1
 
     @property
     def needs_passwords(self) -> bool:
@@ -205,6 +223,21 @@ class Settings:
     def url(self, role: Role = "causeway_pipeline", database: Database = "causeway") -> str:
         """``address(role, database)`` as a libpq URL."""
         return self.address(role, database).url
+
+
+def _jobs(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,3}", text.strip()):
+        raise SettingsError(f"{JOBS} must be a whole number from 1 to 9999, not {text!r}")
+    return int(text)
+
+
+def _backend(text: str) -> Backend:
+    found = next((each for each in BACKENDS if each == text.strip()), None)
+    if found is None:
+        raise SettingsError(f"{BACKEND} must be one of {', '.join(BACKENDS)}, not {text!r}")
+    if found == "ray" and importlib.util.find_spec("ray") is None:
+        raise SettingsError(f"{BACKEND} is ray, which is an extra that is not installed: pip install 'causeway[ray]'")
+    return found
 
 
 def _refuse_misspelt(environment: Mapping[str, str]) -> None:

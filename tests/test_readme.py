@@ -24,6 +24,7 @@ from causeway.declarations.reading import read_declaration
 from causeway.declarations.saved_group import SavedGroupDeclaration
 from causeway.declarations.source import Simulation, SourceDeclaration
 from causeway.declarations.study import NegativeControls, StudyDeclaration
+from causeway.declarations.study_rules import StudyRules
 from cli.main import app
 from resources.settings import VARIABLES
 
@@ -123,6 +124,8 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         ("declarations.md", Simulated),
         ("declarations.md", StudyDeclaration),
         ("declarations.md", NegativeControls),
+        ("declarations.md", StudyRules),
+        *(("declarations.md", type(rule)) for _, rule in StudyRules()),
         ("declarations.md", FeatureDeclaration),
         ("declarations.md", SourceDeclaration),
         ("declarations.md", Simulation),

@@ -1,6 +1,5 @@
-import os
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -14,9 +13,7 @@ from assets.study_frames import study_frame, unit_column
 from causeway.declarations.study import StudyDeclaration
 from causeway.report.study_charts import study_pictures
 from resources.postgres import PostgresResource
-
-if TYPE_CHECKING:
-    from causeway.effects.studies.study import Studied
+from resources.settings import Settings
 
 KEY = dg.AssetKey(["estimates", "study_effects"])
 UNITS = dg.AssetKey(["estimates", "unit_effects"])
@@ -80,11 +77,18 @@ def study_effects(context: dg.AssetExecutionContext, postgres: PostgresResource)
     from causeway.effects.problem import Computing
     from causeway.effects.studies.many import answer_all, questions_of
 
+    settings = Settings.from_environment()
+    computing = Computing(settings.n_jobs, settings.backend)
+
     study = declared.study(postgres, context.partition_key)
     frame = study_frame(postgres, context.partition_key, study)
     questions = questions_of(frame, study)
     context.log.info("%s: %s units, %s questions", study.key, f"{frame.height:,}", len(questions))
-    found = answer_all(questions, seed=SEED, computing=Computing(n_jobs=os.cpu_count() or 1))
+
+    def tell(done: int, total: int) -> None:
+        context.log.info("%s: %s of %s pieces of work are done", study.key, done, total)
+
+    found = answer_all(questions, seed=SEED, computing=computing, report=tell)
     counts = study_counts(postgres, context.partition_key, study)
     documents = [_with_counts(each.answer.as_document(), counts) for each in found]
     first = documents[0]
@@ -106,7 +110,7 @@ def study_effects(context: dg.AssetExecutionContext, postgres: PostgresResource)
     yield publish(
         context,
         postgres,
-        _units(found[0], frame.get_column(unit_column(study)), study),
+        _units(found[0].units, frame.get_column(unit_column(study)), study),
         key=UNITS,
         unit="study",
         seed=SEED,
@@ -156,29 +160,13 @@ def _checks(document: dict[str, Any]) -> list[dg.AssetCheckResult]:
     return results
 
 
-def _units(found: "Studied", ids: pl.Series, study: StudyDeclaration) -> pl.DataFrame:
+def _units(columns: Mapping[str, Any] | None, ids: pl.Series, study: StudyDeclaration) -> pl.DataFrame:
     """Effects of units where the study asks for them; without their numbers where its verdict withholds them."""
-    import numpy as np
-
-    from causeway.effects.estimators.aipw import doubly_robust_scores
-
-    arms, different, units = found.arms, found.heterogeneity, found.units
-    if arms is None or different is None or units is None:
+    if columns is None:
         return pl.DataFrame(schema=_UNIT_SCHEMA)
-    problem = arms.problem
-    scores = [doubly_robust_scores(problem.outcome, problem.treated, each) for each in arms.nuisances]
-    columns = different.unit_columns() | {"score": np.mean(scores, axis=0)}
+    named = {name: values for name, values in columns.items() if name != "position"}
     if study.policy is None:
-        columns["treat"] = [None] * problem.n
-    if found.answer.verdict == "withheld":
-        columns |= {name: [None] * problem.n for name in ("effect", "ci_low", "ci_high", "score", "treat")}
-    return pl.DataFrame(
-        {
-            "unit_id": ids.gather(units.positions),
-            **columns,
-            "propensity": np.mean([each.propensity for each in arms.nuisances], axis=0),
-            "treated": problem.treated,
-            "outcome": problem.outcome,
-        },
-        schema_overrides=_UNIT_SCHEMA,
-    ).select(_UNIT_SCHEMA.keys())
+        named["treat"] = [None] * len(columns["position"])
+    return pl.DataFrame({"unit_id": ids.gather(columns["position"]), **named}, schema_overrides=_UNIT_SCHEMA).select(
+        _UNIT_SCHEMA.keys()
+    )

@@ -17,7 +17,7 @@ import numpy as np
 from causeway.effects.folds import deal_folds
 from causeway.effects.influence import Array, Flags, Labels
 from causeway.effects.learners import Kind, Learner, Mean, learners_for
-from causeway.twins.learners import one_thread
+from causeway.effects.side_by_side import side_by_side
 
 # A learner that the others hardly need is left out, and need not be fitted again.
 LEAST_WEIGHT = 0.05
@@ -134,8 +134,10 @@ def cross_fit(
 ) -> tuple[list[dict[str, Array]], dict[str, Any]]:
     """Out-of-fold predictions (n,) by split and target name; by target name what was weighed, for reading.
 
-    The first split weighs the learners; the others fit only what has weight.
+    The first split weighs the learners; the others fit only what has weight. Of weights only the ratios matter:
+    penalties are meant for weights of one on average.
     """
+    weights = None if weights is None else weights / weights.mean()
     stacks = {target.name: Stack.of(given[target.name]) for target in targets if given and target.name in given}
     weighed = [target for target in targets if target.name not in stacks]
     usual = {target.name: learners_for(len(x), target.kind) for target in weighed}
@@ -203,16 +205,15 @@ def _out_of_fold(
     seeds: Sequence[int],
 ) -> list[dict[str, Array]]:
     """By split and target the predictions of all variants, (n, variants)."""
-    from joblib import Parallel, delayed
-
     fits = list(_fits(wanted, all_folds))
     # The longest first, so that the last core is not left with a boosted fit when the others are done.
     fits.sort(key=lambda fit: -len(fit.learner.variants))
-    with one_thread():
-        pieces = Parallel(n_jobs=units.n_jobs, backend=units.backend)(
-            delayed(_fit_fold)(fit, units, all_folds[fit.split] == fit.fold, seeds[fit.split] + fit.fold)
-            for fit in fits
-        )
+    pieces = side_by_side(
+        _fit_fold,
+        ((fit, units, all_folds[fit.split] == fit.fold, seeds[fit.split] + fit.fold) for fit in fits),
+        n_jobs=units.n_jobs,
+        backend=units.backend,
+    )
     n = len(units.x)
     widths = {target.name: sum(len(learner.variants) for learner in learners) for target, learners in wanted}
     results = [{name: np.empty((n, width)) for name, width in widths.items()} for _ in all_folds]

@@ -15,7 +15,9 @@ from causeway.effects.nuisances import Nuisances, fit_nuisances
 
 @dataclass(frozen=True, slots=True)
 class Computing:
-    """How to compute, which changes no number: joblib's `n_jobs` and `backend` ("threading", "loky", "ray", ...)."""
+    """How to compute, which changes no number: joblib's `n_jobs`, -1 for all there are, and `backend`, one of
+    `causeway.effects.side_by_side.BACKENDS` or any that joblib was told of.
+    """
 
     n_jobs: int = 1
     backend: str = "threading"

@@ -1,5 +1,6 @@
 """The environment is read once, every variable is listed, and what cannot be used is refused in one line."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from resources.settings import (
+    BACKEND,
+    BACKENDS,
     DATABASE_NAME,
     DATABASE_URL,
     HOME,
+    JOBS,
     PASSWORDS,
     PROJECT_ROOT,
     ROLES,
@@ -31,6 +35,35 @@ def test_an_empty_environment_means_the_embedded_database_below_the_project() ->
     assert settings.admin is None
     with pytest.raises(SettingsError, match=DATABASE_URL):
         settings.url()
+
+
+def test_what_computes_is_chosen_by_two_variables() -> None:
+    usual = Settings.from_environment({})
+    assert (usual.n_jobs, usual.backend) == (os.cpu_count(), "threading")
+    chosen = Settings.from_environment({JOBS: " 3 ", BACKEND: "loky"})
+    assert (chosen.n_jobs, chosen.backend) == (3, "loky")
+
+
+def test_ray_means_all_of_the_cluster_and_has_to_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    assert Settings.from_environment({BACKEND: "ray"}).n_jobs == -1
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match=r"pip install 'causeway\[ray\]'"):
+        Settings.from_environment({BACKEND: "ray"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(JOBS, "0"), (JOBS, "-1"), (JOBS, "many"), (JOBS, "1.5"), (BACKEND, "thread")]
+)
+def test_what_cannot_compute_is_refused(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        Settings.from_environment({name: value})
+
+
+def test_the_backends_are_those_that_there_are() -> None:
+    from causeway.effects.side_by_side import BACKENDS as OFFERED
+
+    assert OFFERED == BACKENDS
 
 
 def test_folders_are_taken_from_the_environment_and_need_not_exist_yet(tmp_path: Path) -> None:

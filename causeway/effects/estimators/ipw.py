@@ -26,14 +26,15 @@ def ipw(
     Stat. Med. 23, eq. 19; as an M-estimator, Stefanski & Boos 2002). known_propensity: (n,), of the design, and then
     nothing is fitted.
     """
-    w = np.ones(len(outcome)) if weights is None else weights
+    # The penalty is meant for weights of one on average.
+    w = np.ones(len(outcome)) if weights is None else weights / weights.mean()
     t = treated.astype(np.float64)
     design: Array | None = None
     if known_propensity is not None:
         e = known_propensity
     else:
         design = np.column_stack([np.ones(len(t)), Squares.of(x)(x)]) if x.shape[1] else np.ones((len(t), 1))
-        e = np.clip(_logistic(design, treated, weights), CLIP, 1 - CLIP)
+        e = np.clip(_logistic(design, treated, None if weights is None else w), CLIP, 1 - CLIP)
     like_treated = {"ATE": t / e, "ATT": t, "ATC": t * (1 - e) / e}[target] * w
     like_control = {"ATE": (1 - t) / (1 - e), "ATT": (1 - t) * e / (1 - e), "ATC": 1 - t}[target] * w
     mean_treated = float(like_treated @ outcome) / float(like_treated.sum())

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from causeway.effects.heterogeneity.final_stage import Learner, Stage, Standardised, fit_stage
 from causeway.effects.heterogeneity.scores import Scores
 from causeway.effects.influence import Array, Labels
-from causeway.twins.learners import one_thread
+from causeway.effects.side_by_side import side_by_side
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,8 +60,6 @@ def cross_fit(
     share noise across folds, so that where the effect is constant their test statistics are neither independent nor
     normal (Wager 2024, "Sequential validation of treatment heterogeneity", arXiv 2405.05534).
     """
-    from joblib import Parallel, delayed
-
     n_folds = int(scores.folds.max()) + 1
     everything = np.arange(len(scores.folds))
     groups = _held_out_by_chance(len(scores.folds), clusters, seed)
@@ -74,10 +72,12 @@ def cross_fit(
 
     # The last fold has all others before it.
     jobs = [(fold, False) for fold in range(n_folds)] + [(fold, True) for fold in range(1, n_folds - 1)]
-    with one_thread():
-        found = Parallel(n_jobs=n_jobs, backend=backend)(
-            delayed(train)(learner, fold, before) for learner in learners for fold, before in jobs
-        )
+    found = side_by_side(
+        train,
+        ((learner, fold, before) for learner in learners for fold, before in jobs),
+        n_jobs=n_jobs,
+        backend=backend,
+    )
     made = []
     for place, learner in enumerate(learners):
         of_learner = dict(zip(jobs, found[place * len(jobs) : (place + 1) * len(jobs)], strict=True))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -13,7 +11,7 @@ import numpy as np
 from causeway.effects.influence import Linearised
 from causeway.effects.problem import Computing, Problem
 from causeway.effects.refutations.estimators import Estimator
-from causeway.twins.learners import one_thread
+from causeway.effects.side_by_side import side_by_side
 
 Generator = np.random.Generator
 Vary = Callable[[Generator], Problem]
@@ -34,14 +32,13 @@ def repeat(
     estimator: Estimator, variations: Sequence[Vary], stream: np.random.SeedSequence, computing: Computing
 ) -> Repeated:
     """Each variation is drawn and estimated with a random stream of its own, one thread each."""
-    from joblib import Parallel, delayed
-
     children = stream.spawn(len(variations))
-    # Sums over threads differ in their last bit with the number of threads.
-    with one_thread():
-        answers = Parallel(n_jobs=computing.n_jobs, backend=computing.backend)(
-            delayed(_one)(estimator, vary, child, os.getpid()) for vary, child in zip(variations, children, strict=True)
-        )
+    answers = side_by_side(
+        _one,
+        ((estimator, vary, child) for vary, child in zip(variations, children, strict=True)),
+        n_jobs=computing.n_jobs,
+        backend=computing.backend,
+    )
     good = [(problem, found) for problem, found, _ in answers if problem is not None and found is not None]
     if len(good) < max(min(FEWEST, len(variations)), ENOUGH * len(variations)):
         reason = next(reason for _, _, reason in answers if reason)
@@ -51,16 +48,13 @@ def repeat(
 
 
 def _one(
-    estimator: Estimator, vary: Vary, stream: np.random.SeedSequence, caller: int
+    estimator: Estimator, vary: Vary, stream: np.random.SeedSequence
 ) -> tuple[Problem | None, Linearised | None, str]:
-
     generator = np.random.default_rng(stream)
     try:
-        # In a process of its own the caller's limit does not hold; to look for libraries takes milliseconds.
-        with one_thread() if os.getpid() != caller else nullcontext():
-            seed = int(generator.integers(2**31))
-            problem = sealed(replace(vary(generator), seed=seed, splits=1, computing=Computing()))
-            found = estimator.estimate(problem)
+        seed = int(generator.integers(2**31))
+        problem = sealed(replace(vary(generator), seed=seed, splits=1, computing=Computing()))
+        found = estimator.estimate(problem)
     except Exception as problem_of_estimator:
         # Whatever a learner or somebody's own estimator may raise: an attempt to refute never ends a study.
         return None, None, f"{type(problem_of_estimator).__name__}: {problem_of_estimator}"

@@ -41,15 +41,22 @@ def negative_controls(
     outcomes: Sequence[str],
     exposures: Sequence[str],
     estimator: Estimator,
+    known: dict[str, dict[str, Any]] | None = None,
 ) -> list[dict[str, Any]]:
     """One record a control: column, role, effect, interval, p_value and status; JSON values only.
 
     A control outcome is estimated as the outcome was, by the same estimator. A control exposure is put in the
     treatment's place, with the treatment among what is adjusted for, in a partially linear model, which takes any
     number.
+
+    known: records of control outcomes for the same units, treatment and covariates, by name: they are the same
+    whatever the outcome is. Those that are missing are put in.
     """
-    records = [_of_outcome(problem, columns[name], name, estimator) for name in outcomes]
-    return records + [_of_exposure(problem, columns[name], name) for name in exposures]
+    known = {} if known is None else known
+    for name in outcomes:
+        if name not in known:
+            known[name] = _of_outcome(problem, columns[name], name, estimator)
+    return [dict(known[name]) for name in outcomes] + [_of_exposure(problem, columns[name], name) for name in exposures]
 
 
 def _of_outcome(problem: Problem, column: pl.Series, name: str, estimator: Estimator) -> dict[str, Any]:

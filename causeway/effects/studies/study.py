@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from causeway.declarations.study import StudyDeclaration
 from causeway.effects.graph.identification import Identification, identify
 from causeway.effects.heterogeneity.study import Heterogeneity
 from causeway.effects.influence import Array
-from causeway.effects.nuisances import Nuisances, TooFewToSplit
+from causeway.effects.nuisances import TooFewToSplit
 from causeway.effects.post_treatment import post_treatment_signs
 from causeway.effects.problem import ALONE, Computing
 from causeway.effects.refutations import Refutation
@@ -27,11 +28,12 @@ from causeway.effects.studies.judging_data import judge_blocks, judge_data
 from causeway.effects.studies.on_a_scale import LINEAR, Slopes, estimate_slopes
 from causeway.effects.studies.put_to_the_test import problem_on_a_scale, sensitivity_of_slope, tested
 from causeway.effects.studies.sensitivity_of import sensitivity_of
-from causeway.effects.studies.two_arms import TwoArms, estimate_two_arms, is_designed, problem_of
+from causeway.effects.studies.two_arms import Shared, TwoArms, estimate_two_arms, is_designed, problem_of
 from causeway.effects.studies.units import Refusal, StudyUnits, read_units
 from causeway.effects.studies.verdict import Judged, consequence, verdict_of
 from causeway.effects.studies.with_instruments import Instrumented, estimate_with_instruments, judge_agreement
 from causeway.effects.studies.wording import estimand_in_words
+from causeway.twins.learners import one_thread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +60,7 @@ def answer_study(
     """Answer a declared study from a frame with one row a unit, which is not changed.
 
     What cannot be answered is an answer with verdict "withheld" and its reasons; nothing that data can be raises.
-    in_full: whether to try to break the estimate, and to look for effects of units.
+    in_full: whether to try to break the estimate, to look for effects of units, and to ask DoWhy as well.
     """
     units = read_units(frame, study)
     if isinstance(units, Refusal):
@@ -73,10 +75,24 @@ def answer_units(
     seed: int,
     computing: Computing,
     in_full: bool = True,
-    nuisances: Sequence[Nuisances] | None = None,
+    shared: Shared | None = None,
 ) -> Studied:
-    """The same from units that were read; nuisances: of this problem, fitted together with others'."""
-    identification = identified(study)
+    """The same from units that were read; shared: what is known of them from other questions."""
+    # Sums over threads differ in their last bit with their number.
+    with one_thread():
+        return _answer(study, units, seed=seed, computing=computing, in_full=in_full, shared=shared)
+
+
+def _answer(
+    study: StudyDeclaration,
+    units: StudyUnits,
+    *,
+    seed: int,
+    computing: Computing,
+    in_full: bool,
+    shared: Shared | None,
+) -> Studied:
+    identification = identified(study, ask_dowhy=in_full)
     judged = [
         _judge_identification(study, identification, units),
         judging.judge_left_out(study.rules, units.left_out, units.n, is_designed=_is_designed(study)),
@@ -94,18 +110,18 @@ def answer_units(
             return Studied(base.by_front_door(), units)
         if units.treated is None:
             return Studied(base.on_a_scale(in_full), units)
-        return base.two_arms(in_full, nuisances)
+        return base.two_arms(in_full, shared)
     except TooFewToSplit as problem:
         return Studied(refused(study, Refusal("too_few_units", str(problem), units.n, units.left_out)), units)
 
 
-def identified(study: StudyDeclaration) -> Identification:
+def identified(study: StudyDeclaration, *, ask_dowhy: bool = True) -> Identification:
     """By the declared graph, or the one that the lists of columns mean. A design identifies whatever was measured."""
     target = study.target
     if study.instruments and study.treatment.values is None:
         # A treatment on a scale with instruments: what they identify is a weighted average of slopes.
         target = "LATE"
-    found = identify(
+    found = _identify_once(
         study.graph,
         treatment=study.treatment.column,
         outcome=study.outcome.column,
@@ -113,10 +129,15 @@ def identified(study: StudyDeclaration) -> Identification:
         instruments=study.instruments,
         also_measured=study.effect_modifiers,
         target=target,
+        ask_dowhy=ask_dowhy,
     )
     if _is_designed(study) and not found.identified and study.graph is None:
         return replace(found, identified=True, by="backdoor", adjustment_set=tuple(study.confounders))
     return found
+
+
+# A study's segments all ask the same.
+_identify_once = lru_cache(maxsize=256)(identify)
 
 
 def _is_designed(study: StudyDeclaration) -> bool:
@@ -258,7 +279,7 @@ class _Base:
             sensitivity=sensitivity_of_slope(units, slopes, slopes.rows[0]),
         )
 
-    def two_arms(self, in_full: bool, nuisances: Sequence[Nuisances] | None) -> Studied:
+    def two_arms(self, in_full: bool, shared: Shared | None) -> Studied:
         study, units = self.study, self.units
         assert units.treated is not None
         problem = problem_of(study, units, self.identification, seed=self.seed, computing=self.computing)
@@ -268,7 +289,7 @@ class _Base:
                 detail = f"{problem.n} units are too few to tell {len(self.units.confounders.columns)} columns apart"
             judged = [Judged("overlap", "withhold", 1.0, study.rules.overlap.withhold, detail)]
             return Studied(self.answer((), None, {}, target=study.target, judged=judged), units)
-        found = estimate_two_arms(study, units, problem, nuisances=nuisances)
+        found = estimate_two_arms(study, units, problem, shared=shared)
         chosen = next(row for row in found.estimates if row.method == found.headline)
         judged = [
             *found.judged,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,16 @@ class TwoArms:
     matched: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Shared:
+    """What is known from other questions about the very same units: `nuisances` of this problem that were fitted with
+    theirs, and records of `controls`, by name, which are filled as they are made.
+    """
+
+    nuisances: tuple[Nuisances, ...]
+    controls: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
 def problem_of(
     study: StudyDeclaration, units: StudyUnits, identification: Identification, *, seed: int, computing: Computing
 ) -> Problem:
@@ -82,15 +92,15 @@ def estimate_two_arms(
     units: StudyUnits,
     problem: Problem,
     *,
-    nuisances: Sequence[Nuisances] | None = None,
+    shared: Shared | None = None,
     outcome: str | None = None,
 ) -> TwoArms:
     """All estimators that suit the problem, overlap, balance, negative controls, and what the rules say of them.
 
-    nuisances: of this very problem, where they were fitted with others'. outcome: its name, if not the declared one.
+    shared: with questions about the same units. outcome: its name, if not the declared one.
     """
     name = outcome or study.outcome.column
-    fitted = tuple(nuisances) if nuisances is not None else problem.nuisances()
+    fitted = problem.nuisances() if shared is None else shared.nuisances
     propensity = np.mean([each.propensity for each in fitted], axis=0)
     support = common_support(propensity, problem.treated, problem.target)
     headline = _headline(problem)
@@ -111,6 +121,7 @@ def estimate_two_arms(
         outcomes=controls.outcomes,
         exposures=controls.exposures,
         estimator=Anew(headline),
+        known={} if shared is None else shared.controls,
     )
     on_the_treated = common_support(propensity, problem.treated, "ATT")
     judged = [

@@ -18,6 +18,7 @@ import polars as pl
 from causeway.declarations.study import StudyDeclaration
 from causeway.effects.influence import Array, Flags, Labels
 from causeway.effects.studies.encoding import Covariates
+from causeway.effects.studies.frame_columns import FrameColumns
 from causeway.effects.studies.magnitude import LARGEST, LEAST_SPREAD, beyond, carriers, effective_number, varies
 from causeway.statistics.effect import Status
 
@@ -93,23 +94,24 @@ class Unanswerable(Exception):
         self.refusal = refusal
 
 
-def read_units(frame: pl.DataFrame | pd.DataFrame, study: StudyDeclaration) -> StudyUnits | Refusal:
+def read_units(frame: pl.DataFrame | pd.DataFrame | FrameColumns, study: StudyDeclaration) -> StudyUnits | Refusal:
     """Take the declared columns and leave out rows, counted, that lack one of them or have another treatment.
 
     Values match the declared ones when they are equal as they are, as numbers or as text, so 1, 1.0 and "1" are one
     value. Infinite numbers are missing ones. Text confounders become indicators, rare levels folded into "(other)".
     Negative controls, further outcomes and segments may be missing. Fewer than 20 complete rows are refused.
     """
+    columns = frame if isinstance(frame, FrameColumns) else FrameColumns(frame)
     try:
-        return _read(frame, study)
+        return _read(columns, study)
     except Unanswerable as problem:
         found = problem.refusal
-        rest = len(frame) - found.n - found.left_out.n
+        rest = columns.rows - found.n - found.left_out.n
         # Of a frame that is refused as a whole no row was looked at.
         return replace(found, left_out=LeftOut({**found.left_out.rows, NOT_READ: rest})) if rest else found
 
 
-def _read(frame: pl.DataFrame | pd.DataFrame, study: StudyDeclaration) -> StudyUnits:
+def _read(frame: FrameColumns, study: StudyDeclaration) -> StudyUnits:
     columns = _declared_columns(frame, study)
     usable, left_out = _usable(columns, study)
     positions = np.flatnonzero(usable)
@@ -134,8 +136,8 @@ def _read(frame: pl.DataFrame | pd.DataFrame, study: StudyDeclaration) -> StudyU
         treatment=_array(kept[study.treatment.column]) if treated is None else treated.astype(np.float64),
         treated=treated,
         outcome=_array(kept[study.outcome.column]),
-        confounders=Covariates.of({name: kept[name] for name in study.confounders}, n),
-        modifiers=Covariates.of({name: kept[name] for name in study.effect_modifiers}, n),
+        confounders=frame.covariates({name: kept[name] for name in study.confounders}, positions),
+        modifiers=frame.covariates({name: kept[name] for name in study.effect_modifiers}, positions),
         instruments=_matrix([kept[name] for name in study.instruments], n),
         weights=None if study.weights is None else _relative(_array(kept[study.weights])),
         clusters=None if study.clusters is None else _labels(kept[study.clusters]),
@@ -271,15 +273,14 @@ def _optional(study: StudyDeclaration) -> list[str]:
     return list(dict.fromkeys([*controls.outcomes, *controls.exposures, *study.outcomes, *study.segments, *costs]))
 
 
-def _declared_columns(frame: pl.DataFrame | pd.DataFrame, study: StudyDeclaration) -> dict[str, pl.Series]:
-    available = list(frame.columns)
-    absent = [name for name in study.columns if available.count(name) != 1]
+def _declared_columns(frame: FrameColumns, study: StudyDeclaration) -> dict[str, pl.Series]:
+    absent = [name for name in study.columns if frame.names.count(name) != 1]
     if absent:
         reason = f"not in the data, or not just once: {', '.join(absent)}"
         raise Unanswerable(Refusal("not_estimable", reason))
     columns: dict[str, pl.Series] = {}
     for name in study.columns:
-        series = _column(frame, name)
+        series = frame.column(name)
         if series is None:
             raise Unanswerable(Refusal("not_estimable", f"{name} is neither a number nor a text"))
         columns[name] = series
@@ -315,32 +316,6 @@ def _matrix(columns: Sequence[pl.Series], n: int) -> Array:
 def _labels(series: pl.Series) -> Labels:
     """Whole numbers in the order of the values, which does not depend on the order of the rows."""
     return np.unique(series.cast(pl.String).to_numpy().astype(str), return_inverse=True)[1].astype(np.int64)
-
-
-def _column(frame: pl.DataFrame | pd.DataFrame, name: str) -> pl.Series | None:
-    """One column as Float64 or String with nulls where it is missing or infinite; None for any other kind of column."""
-    if isinstance(frame, pl.DataFrame):
-        series = frame.get_column(name)
-    else:
-        column = frame[name]
-        if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
-            series = pl.Series(name, column.to_numpy())
-        else:
-            # Anything but a plain number is taken value by value: pandas marks missing ones in five different ways.
-            values = [None if missing else value for value, missing in zip(column, column.isna(), strict=True)]
-            present = [value for value in values if value is not None]
-            if all(isinstance(value, int | float | np.number | np.bool_) for value in present):
-                series = pl.Series(name, [None if v is None else float(v) for v in values], dtype=pl.Float64)
-            elif all(isinstance(value, str | int | float | np.number | np.bool_) for value in present):
-                series = pl.Series(name, [None if v is None else str(v) for v in values], dtype=pl.String)
-            else:
-                return None
-    if series.dtype.is_numeric() or series.dtype in (pl.Boolean, pl.Null):
-        numbers = series.cast(pl.Float64)
-        return numbers.set(~numbers.is_finite().fill_null(True), None).alias(name)
-    if series.dtype in (pl.String, pl.Categorical, pl.Enum):
-        return series.cast(pl.String).alias(name)
-    return None
 
 
 def _same(value: Any, declared: Any) -> bool:
