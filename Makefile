@@ -32,7 +32,7 @@ docs: $(STAMP)
 	mkdocs build --strict --quiet
 
 bench: $(STAMP)
-	causeway bench spine coverage validity assign serve ingest
+	causeway bench spine coverage validity assign serve ingest estimates
 
 migrate: $(STAMP)
 	causeway migrate
