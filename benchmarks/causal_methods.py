@@ -26,13 +26,13 @@ from benchmarks.causal_worlds import (
 from causeway.effects.common_support import common_support
 from causeway.effects.estimators.aipw import aipw
 from causeway.effects.estimators.average import METHODS, Estimated, aipw_among
+from causeway.effects.estimators.matching import match
 from causeway.effects.estimators.partially_linear import partially_linear
 from causeway.effects.influence import Array, Flags, Inference, Linearised, infer
 from causeway.effects.instruments.learnt import learnt_local_average_effect
 from causeway.effects.instruments.local_average import local_average_effect
 from causeway.effects.instruments.two_stage_least_squares import two_stage_least_squares
 from causeway.effects.learners import Mean
-from causeway.effects.matching import match
 from causeway.effects.nuisances import Nuisances
 from causeway.effects.problem import Problem
 

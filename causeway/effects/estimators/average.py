@@ -12,9 +12,9 @@ from causeway.effects.estimators.aipw import OverSplits, aipw, over_splits
 from causeway.effects.estimators.difference import blocked_difference, difference, within_blocks_regression
 from causeway.effects.estimators.g_formula import g_formula
 from causeway.effects.estimators.ipw import ipw
+from causeway.effects.estimators.least_squares import treatment_coefficient
 from causeway.effects.estimators.partially_linear import partially_linear
 from causeway.effects.influence import Flags, Linearised
-from causeway.effects.least_squares import treatment_coefficient
 from causeway.effects.nuisances import Nuisances
 from causeway.effects.problem import Problem
 

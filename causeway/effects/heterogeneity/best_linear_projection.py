@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from causeway.effects.estimators.least_squares import EXACT_FIT
 from causeway.effects.heterogeneity.means_of_scores import Estimate, estimate, joint_p_value
 from causeway.effects.influence import Array, Flags, Labels, Linearised
-from causeway.effects.least_squares import EXACT_FIT
 from causeway.statistics.effect import Status
 from causeway.statistics.multiple_testing import holm
 

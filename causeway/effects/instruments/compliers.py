@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from causeway.effects.estimators.partialling_out import finite
+from causeway.effects.estimators.slope_clusters import cluster_sums
 from causeway.effects.influence import Array, Flags, Labels
-from causeway.effects.partialling_out import finite
-from causeway.effects.slope_clusters import cluster_sums
 
 
 @dataclass(frozen=True, slots=True)

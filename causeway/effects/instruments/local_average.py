@@ -9,12 +9,12 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
+from causeway.effects.estimators.partialling_out import CONSTANT, finite
+from causeway.effects.estimators.slope_clusters import cluster_sums
 from causeway.effects.influence import Array, Flags, Inference, Labels, Linearised, infer
 from causeway.effects.instruments.confidence_set import ConfidenceSet, ratio_set
 from causeway.effects.instruments.first_stage import STRONG_ALONE
 from causeway.effects.nuisances import Nuisances
-from causeway.effects.partialling_out import CONSTANT, finite
-from causeway.effects.slope_clusters import cluster_sums
 from causeway.statistics.effect import Status
 
 Noncompliance = Literal["two_sided", "nobody_without_encouragement", "nobody_against_it", "full_compliance"]

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from causeway.effects.estimators.least_squares import EXACT_FIT
+from causeway.effects.estimators.partialling_out import Covariates
+from causeway.effects.estimators.slope_clusters import cluster_sums, conventional_factor
 from causeway.effects.influence import Array, Labels
-from causeway.effects.least_squares import EXACT_FIT
-from causeway.effects.partialling_out import Covariates
-from causeway.effects.slope_clusters import cluster_sums, conventional_factor
 
 
 @dataclass(frozen=True, slots=True, eq=False)

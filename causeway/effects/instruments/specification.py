@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
+from causeway.effects.estimators.slope_clusters import cluster_sums, conventional_factor
 from causeway.effects.influence import Array, Labels
 from causeway.effects.instruments.first_stage import quadratic_form
-from causeway.effects.slope_clusters import cluster_sums, conventional_factor
 
 
 @dataclass(frozen=True, slots=True)

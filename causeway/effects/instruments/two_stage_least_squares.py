@@ -8,14 +8,14 @@ from typing import Literal
 
 import numpy as np
 
+from causeway.effects.estimators.linear_effect import linearised_slope, per_unit, reason_without_interval
+from causeway.effects.estimators.partialling_out import Covariates, finite
 from causeway.effects.influence import Array, Inference, Labels, Linearised, infer
 from causeway.effects.instruments.confidence_set import ConfidenceSet
 from causeway.effects.instruments.first_stage import FirstStage, first_stage
 from causeway.effects.instruments.reduced_form import ReducedForm, reduced_form
 from causeway.effects.instruments.specification import SpecificationTest, endogeneity, overidentification
 from causeway.effects.instruments.weak_instruments import anderson_rubin_set
-from causeway.effects.linear_effect import linearised_slope, per_unit, reason_without_interval
-from causeway.effects.partialling_out import Covariates, finite
 from causeway.statistics.effect import Status
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from causeway.effects.estimators.average import METHODS, Method
+from causeway.effects.estimators.matching import match
 from causeway.effects.influence import Linearised
-from causeway.effects.matching import match
 from causeway.effects.nuisances import Nuisances, fit_nuisances
 from causeway.effects.problem import Problem
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from causeway.declarations.study import StudyDeclaration
+from causeway.effects.estimators.front_door import fit_front_door_nuisances, front_door_effect
 from causeway.effects.folds import deal_folds
-from causeway.effects.front_door import fit_front_door_nuisances, front_door_effect
 from causeway.effects.graph.identification import Identification
 from causeway.effects.influence import Inference
 from causeway.effects.nuisances import usual_folds

@@ -9,10 +9,10 @@ import numpy as np
 
 from causeway.declarations.study import StudyDeclaration
 from causeway.effects.estimators.aipw import OverSplits, over_splits
+from causeway.effects.estimators.linear_effect import LinearEffect, linear_effect
 from causeway.effects.estimators.partially_linear import of_slope_clusters, partially_linear
 from causeway.effects.folds import deal_folds
 from causeway.effects.influence import Array, Linearised, infer
-from causeway.effects.linear_effect import LinearEffect, linear_effect
 from causeway.effects.nuisances import Target, cross_fit, usual_folds
 from causeway.effects.problem import Computing, usual_splits
 from causeway.effects.studies.answer import MethodEstimate

@@ -13,9 +13,9 @@ from causeway.effects.balance import Balance, adjustment_weights, balance
 from causeway.effects.common_support import CommonSupport, common_support
 from causeway.effects.estimators.average import METHODS, Estimated, aipw_among
 from causeway.effects.estimators.difference import share_treated
+from causeway.effects.estimators.matching import match
 from causeway.effects.graph.identification import Identification
 from causeway.effects.influence import Array, infer
-from causeway.effects.matching import match
 from causeway.effects.nuisances import Nuisances
 from causeway.effects.problem import Computing, Problem, usual_splits
 from causeway.effects.studies import judging

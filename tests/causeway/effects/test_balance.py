@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from causeway.effects.balance import adjustment_weights, balance, effective_sample_size
-from causeway.effects.matching import match
+from causeway.effects.estimators.matching import match
 
 
 def test_the_standardised_difference_is_the_textbook_one() -> None:

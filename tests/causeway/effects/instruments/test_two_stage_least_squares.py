@@ -10,8 +10,8 @@ import pytest
 import statsmodels.api as sm
 from statsmodels.sandbox.regression.gmm import IV2SLS, IVGMM
 
+from causeway.effects.estimators.linear_effect import linear_effect
 from causeway.effects.instruments import two_stage_least_squares
-from causeway.effects.linear_effect import linear_effect
 
 REGIONS = [f"reg66{i}" for i in range(2, 10)]
 

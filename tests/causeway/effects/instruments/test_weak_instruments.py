@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
+from causeway.effects.estimators.partialling_out import Covariates
 from causeway.effects.instruments import ConfidenceSet, ratio_set, two_stage_least_squares
 from causeway.effects.instruments.first_stage import critical_effective_f
 from causeway.effects.instruments.reduced_form import ReducedForm, reduced_form
-from causeway.effects.partialling_out import Covariates
 
 NO_X = np.zeros((400, 0))
 

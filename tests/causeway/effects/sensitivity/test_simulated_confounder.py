@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from causeway.effects.least_squares import treatment_coefficient
+from causeway.effects.estimators.least_squares import treatment_coefficient
 from causeway.effects.sensitivity.linear_bias import LinearSensitivity
 from causeway.effects.sensitivity.simulated_confounder import refute_with_confounder, simulate_confounder
 from causeway.effects.sensitivity.strength import Strength

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
+from causeway.effects.estimators.least_squares import treatment_coefficient
+from causeway.effects.estimators.linear_effect import linear_effect
+from causeway.effects.estimators.slope_clusters import conventional_factor, small_sample_of_slope
 from causeway.effects.influence import Linearised, infer
-from causeway.effects.least_squares import treatment_coefficient
-from causeway.effects.linear_effect import linear_effect
-from causeway.effects.slope_clusters import conventional_factor, small_sample_of_slope
 
 
 def _world(seed: int = 0, n: int = 200) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

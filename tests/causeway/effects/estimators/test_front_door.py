@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from causeway.effects.front_door import FrontDoorNuisances, fit_front_door_nuisances, front_door_effect
-from causeway.effects.linear_effect import linear_effect
+from causeway.effects.estimators.front_door import FrontDoorNuisances, fit_front_door_nuisances, front_door_effect
+from causeway.effects.estimators.linear_effect import linear_effect
 
 SHIFT, SLOPE = 0.4, 2.5
 TRUTH = SHIFT * SLOPE

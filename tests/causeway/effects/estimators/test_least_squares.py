@@ -7,7 +7,7 @@ import pytest
 import statsmodels.api as sm
 from scipy import stats
 
-from causeway.effects.least_squares import treatment_coefficient
+from causeway.effects.estimators.least_squares import treatment_coefficient
 
 
 def test_value_and_hc3_error_are_those_of_statsmodels() -> None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from causeway.effects.estimators.matching import Metric, covariates_of, places_of
+from causeway.effects.estimators.nearest import Points, canonical_order
 from causeway.effects.influence import Array, Flags, Labels
-from causeway.effects.matching import Metric, covariates_of, places_of
-from causeway.effects.nearest import Points, canonical_order
 
 # Places with free controls that each treated unit is offered at first, and at most, before the search starts anew.
 FIRST_WIDTH, MAX_WIDTH = 16, 1024

@@ -7,9 +7,9 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
+from causeway.effects.estimators.matching import MatchingTarget, match
+from causeway.effects.estimators.nearest import Points, neighbours, whitened
 from causeway.effects.influence import infer
-from causeway.effects.matching import MatchingTarget, match
-from causeway.effects.nearest import Points, neighbours, whitened
 
 TARGETS = get_args(MatchingTarget)
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from causeway.effects.matched_pairs import matched_pairs
-from causeway.effects.nearest import whitened
+from causeway.effects.estimators.matched_pairs import matched_pairs
+from causeway.effects.estimators.nearest import whitened
 from causeway.effects.sensitivity.rosenbaum import rosenbaum_bounds
 
 

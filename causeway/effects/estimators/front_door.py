@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from causeway.effects.estimators.partialling_out import CONSTANT, finite
 from causeway.effects.influence import Array, Flags, Inference, Labels, Linearised, infer
-from causeway.effects.partialling_out import CONSTANT, finite
 from causeway.statistics.effect import Status
 
 

@@ -12,9 +12,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from causeway.effects.estimators.nearest import Points, canonical_order, neighbours, same_arm, whitened
 from causeway.effects.influence import Array, Flags, Labels, Linearised
 from causeway.effects.learners import Squares
-from causeway.effects.nearest import Points, canonical_order, neighbours, same_arm, whitened
 from causeway.statistics.effect import Status
 
 Metric = Literal["mahalanobis", "propensity", "both"]

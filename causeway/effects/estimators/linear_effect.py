@@ -8,10 +8,10 @@ from typing import Literal
 
 import numpy as np
 
+from causeway.effects.estimators.least_squares import EXACT_FIT
+from causeway.effects.estimators.partialling_out import Covariates, finite
+from causeway.effects.estimators.slope_clusters import small_sample_of_slope
 from causeway.effects.influence import Array, Inference, Labels, Linearised, infer
-from causeway.effects.least_squares import EXACT_FIT
-from causeway.effects.partialling_out import Covariates, finite
-from causeway.effects.slope_clusters import small_sample_of_slope
 from causeway.statistics.effect import Status
 
 
