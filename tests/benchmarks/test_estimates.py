@@ -32,7 +32,8 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_average_effects_stand_beside_each_of_econmls(here: None) -> None:
     said: list[str] = []
     figures = estimates.average_effects(said.append, {FEW: 5.0})
-    assert [figure.anchor.split(", 1.")[0] for figure in figures] == list(estimates.THEIRS)
+    assert len(figures) == len(estimates.THEIRS)
+    assert all(figure.anchor.startswith(f"{name}, ") for figure, name in zip(figures, estimates.THEIRS, strict=True))
     assert len({(figure.name, figure.value) for figure in figures}) == 1
     _was_measured(figures)
     # Effect, standard error, truth and error of both sides can be read where the figures are.
