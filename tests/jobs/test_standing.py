@@ -14,7 +14,10 @@ STANDING = Standing.of({
     "shop|paused": ("paused", False),
     "shop|put_away": ("archived", True),
 })  # fmt: skip
-ANALYSES = {"conform", "land", "analyse_experiment", "analyse_study", "publish_experiment", "publish_study"}
+ANALYSES = {
+    "conform", "land", "analyse_experiment", "analyse_study", "analyse_kpi", "publish_experiment", "publish_study",
+    "publish_kpi",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
