@@ -18,6 +18,8 @@ categories.
 
 _EXACT_IN_A_FLOAT = 2.0**53
 _CODE = r"^[+-]?0[0-9]"
+# An amount such as 1e300, written out: a float keeps all of its digits that are not the zeros at the end.
+_WRITTEN_OUT = r"^[+-]?([0-9]{1,15}0*|[0-9]{1,17}0{12,})$"
 _WHOLE = r"^[+-]?[0-9]{16,}$"
 _TIME = (
     r"^([0-9]{4}-[0-9]{2}-[0-9]{2})"
@@ -204,7 +206,10 @@ def is_blank(column: pl.Series) -> pl.Series:
 def _has_codes(text: pl.Series, numbers: pl.Series) -> bool:
     """Whether some number would lose digits that tell it from others if it were kept as a float."""
     beyond = numbers.abs() >= _EXACT_IN_A_FLOAT
-    return bool(text.str.contains(_CODE).any() or (beyond.any() and text.filter(beyond).str.contains(_WHOLE).any()))
+    if text.str.contains(_CODE).any():
+        return True
+    large = text.filter(beyond)
+    return bool((large.str.contains(_WHOLE) & ~large.str.contains(_WRITTEN_OUT)).any())
 
 
 def _whole_if_exact(numbers: pl.Series) -> pl.Series:

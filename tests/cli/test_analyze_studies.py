@@ -64,7 +64,7 @@ def answer_of(done: Answer) -> Any:
         ((AGE, "target: LATE"), "target", "declare instruments"),
         (("confounders: [age, age]",), "confounders", "listed twice"),
         (("confounders: [took]",), "confounders", "treatment"),
-        (("confounders: [height]",), "height", "study.csv"),
+        (("confounders: [height]",), "height", "its columns are age, took, y"),
         (("clusters: y",), "clusters", "outcome"),
         (("graph: [[age]]",), "graph", "edges"),
         (("blocs: site",), "blocs", "blocks"),
@@ -130,7 +130,7 @@ def test_every_row_that_is_left_out_is_counted(causeway: CommandLine, tmp_path: 
 @pytest.mark.parametrize(
     ("key", "columns", "lines", "said"),
     [
-        pytest.param("separated", {"took": (pl.col("age") > 50).cast(int)}, (AGE,), "no overlap", id="separation"),
+        pytest.param("separated", {"took": (pl.col("age") > 50).cast(int)}, (AGE,), "after adjustment", id="separated"),
         pytest.param("ring", {}, (AGE, "graph: [[age, took], [took, y], [y, age]]"), "cycle", id="cycle"),
         pytest.param("lone", {"site": pl.lit("only")}, (AGE, "clusters: site"), "fewer than two clus", id="cluster"),
         pytest.param("halves", {"site": pl.col("took")}, ("blocks: site",), "blocks with one arm", id="blocks"),

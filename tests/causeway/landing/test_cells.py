@@ -166,3 +166,9 @@ def test_a_piece_of_a_column_is_plain_numbers_or_it_is_not() -> None:
     assert found.to_list() == [1.0, None, -2500.0, 1e20]
     for text in ("NA", "inf", "NaN", "", "1,5", "true"):
         assert plain_numbers(pl.Series("x", ["1", text])) is None
+
+
+def test_an_enormous_amount_that_is_written_out_does_not_make_a_column_text():
+    """As a database writes 1e300; an id of as many digits as no float holds still does."""
+    assert plain_numbers(pl.Series(["1" + "0" * 300, "2.5"])).to_list() == [1e300, 2.5]
+    assert plain_numbers(pl.Series(["12345678901234567890", "2.5"])) is None
