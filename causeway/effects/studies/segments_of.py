@@ -58,14 +58,16 @@ def segments_of(frame: pl.DataFrame, study: StudyDeclaration) -> list[Levels]:
         if name not in frame.columns or frame.schema[name].is_nested() or frame.schema[name] == pl.Object:
             continue
         values = _as_text(frame.get_column(name))
-        counts = values.drop_nulls().value_counts().sort(["count", name], descending=[True, False])
+        # Names of our own: the column's may be any.
+        counts = values.drop_nulls().alias("level").value_counts(name="rows")
+        counts = counts.sort(["rows", "level"], descending=[True, False])
         answered, others = counts.head(MOST_LEVELS), counts.slice(MOST_LEVELS)
         found.append(
             Levels(
                 name,
-                tuple(Level(name, level) for level in answered.get_column(name).to_list()),
+                tuple(Level(name, level) for level in answered.get_column("level").to_list()),
                 others.height,
-                int(others.get_column("count").sum()),
+                int(others.get_column("rows").sum()),
                 values.null_count(),
             )
         )
