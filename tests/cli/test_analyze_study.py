@@ -89,8 +89,6 @@ def test_a_byte_order_mark_semicolons_and_a_few_bad_lines_are_read_and_counted(
     ("key", "treatment", "words"),
     [
         pytest.param("no_treatment", lambda number: "", ["took"], id="treatment entirely empty"),
-        pytest.param("words", lambda number: ("0", "1", "maybe")[number % 3], ["took", "maybe"], id="words among it"),
-        pytest.param("constant", lambda number: "1", ["took"], id="treatment constant"),
     ],
 )
 def test_a_treatment_that_is_none_is_answered_with_a_reason(
@@ -102,3 +100,11 @@ def test_a_treatment_that_is_none_is_answered_with_a_reason(
     assert done.json["verdict"] in ("withheld", None)
     assert [word for word in words if word not in said] == []
     assert all(row["effect"] is None for row in done.json["estimates"])
+
+
+def test_rows_with_a_third_treatment_are_left_out_and_named(causeway: CommandLine, tmp_path: Path) -> None:
+    rows = [[row[0], ("0", "1", "maybe")[number % 3], *row[2:]] for number, row in enumerate(people())]
+    found = analyzed(causeway, tmp_path, "words", text(rows).encode()).json
+    assert found["verdict"] == "caution"
+    assert found["left_out"] == {"with another took (maybe)": len(rows) // 3}
+    assert any("with another took (maybe)" in reason for reason in found["reasons"])
