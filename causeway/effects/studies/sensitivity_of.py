@@ -8,14 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from causeway.effects.estimators.matched_pairs import matched_pairs
 from causeway.effects.nuisances import Nuisances
 from causeway.effects.problem import Problem
 from causeway.effects.sensitivity.bias_bounds import OmittedVariables, represent
 from causeway.effects.sensitivity.contour import contour
 from causeway.effects.sensitivity.e_value import e_value
 from causeway.effects.sensitivity.observed_strengths import observed_strengths
+from causeway.effects.sensitivity.rosenbaum import rosenbaum_bounds
 from causeway.effects.studies.answer import MethodEstimate
-from causeway.effects.studies.two_arms import TwoArms
+from causeway.effects.studies.two_arms import LARGEST_MATCHED, TwoArms
 
 MOST_BENCHMARKS = 5
 GRID = 21
@@ -46,6 +48,7 @@ def sensitivity_of(found: TwoArms, headline: MethodEstimate) -> dict[str, Any]:
     result |= {"e_value": e.point, "e_value_ci": e.limit, "e_value_scale": e.scale}
     if "aipw" in found.found and problem.known_propensity is None and problem.blocks is None:
         result |= _robustness(found)
+        result["rosenbaum"] = _rosenbaum(found)
     return result
 
 
@@ -66,6 +69,21 @@ def _robustness(found: TwoArms) -> dict[str, Any]:
             {"name": name, "outcome": strength.outcome, "treatment": strength.treatment} for name, strength in marks
         ],
     }
+
+
+def _rosenbaum(found: TwoArms) -> dict[str, Any] | None:
+    """Of pairs without a unit in common; None where there are too many units to pair, or nothing to pair them by."""
+    problem = found.problem
+    if not problem.columns or problem.n > LARGEST_MATCHED:
+        return None
+    pairs = matched_pairs(
+        treated=problem.treated,
+        outcome=problem.outcome,
+        x=problem.x,
+        seed=problem.seed,
+        propensity=np.mean([each.propensity for each in found.nuisances], axis=0),
+    )
+    return asdict(rosenbaum_bounds(pairs.differences)) | {"pairs": len(pairs.differences)}
 
 
 def _omitted(found: TwoArms, problem: Problem, nuisances: Nuisances) -> OmittedVariables | None:
