@@ -21,6 +21,9 @@ from causeway.effects.studies.two_arms import LARGEST_MATCHED, TwoArms
 
 MOST_BENCHMARKS = 5
 GRID = 21
+# Of the propensity's logit, in standard deviations (Austin 2011, Pharm. Stat. 10, 150-161): without it the last pairs
+# would differ in what was measured, which no bound on what was not can answer for.
+CALIPER = 0.2
 
 
 def sensitivity_of(found: TwoArms, headline: MethodEstimate) -> dict[str, Any]:
@@ -82,8 +85,11 @@ def _rosenbaum(found: TwoArms) -> dict[str, Any] | None:
         x=problem.x,
         seed=problem.seed,
         propensity=np.mean([each.propensity for each in found.nuisances], axis=0),
+        metric="propensity",
+        caliper=CALIPER,
     )
-    return asdict(rosenbaum_bounds(pairs.differences)) | {"pairs": len(pairs.differences)}
+    bounds = asdict(rosenbaum_bounds(pairs.differences))
+    return bounds | {"pairs": len(pairs.differences), "unmatched": pairs.n_unmatched}
 
 
 def _omitted(found: TwoArms, problem: Problem, nuisances: Nuisances) -> OmittedVariables | None:

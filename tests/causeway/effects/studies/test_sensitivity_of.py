@@ -54,7 +54,7 @@ def test_the_strongest_observed_column_is_a_benchmark_inside_the_contour() -> No
     found = sensitivity(2.0)
     (mark,) = found["benchmarks"]
     assert mark["name"] == "x"
-    assert mark["outcome"] <= max(found["contour"]["outcome_strengths"])
+    assert mark["treatment"] <= max(found["contour"]["treatment_strengths"])
     assert found["contour"]["effects"][0][0] == pytest.approx(found["contour"]["effect"])
     assert all(math.isfinite(value) for row in found["contour"]["effects"] for value in row)
 
