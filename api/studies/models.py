@@ -6,7 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-_TARGET = "Whose effect: ATE, ATT, ATC, LATE, ATO (overlap-weighted), ATE_trimmed, slope, or association."
+_TARGET = (
+    "Whose effect: ATE, ATT, ATC, LATE, ATO (overlap-weighted), ATE_trimmed (and ATT_, ATC_), slope, or association."
+)
 _ESTIMAND = "What the number is an answer to, in words."
 
 

@@ -36,6 +36,8 @@ TARGETS = {
     "ATO": "the undecided (overlap-weighted)",
     "LATE": "those whom the instrument moves",
     "ATE_trimmed": "those with a counterpart",
+    "ATT_trimmed": "the treated with a counterpart",
+    "ATC_trimmed": "the untreated with a counterpart",
     "slope": "one unit more, overlap-weighted",
     "association": "nobody in particular: an association",
 }

@@ -18,7 +18,8 @@ from causeway.effects.influence import Flags, Linearised
 from causeway.effects.nuisances import Nuisances
 from causeway.effects.problem import Problem
 
-Target = Literal["ATE", "ATT", "ATC", "LATE", "ATO", "ATE_trimmed", "slope", "association"]
+Trimmed = Literal["ATE_trimmed", "ATT_trimmed", "ATC_trimmed"]
+Target = Literal["ATE", "ATT", "ATC", "LATE", "ATO", "slope", "association"] | Trimmed
 
 
 @dataclass(frozen=True, slots=True, eq=False)

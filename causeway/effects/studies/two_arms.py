@@ -11,7 +11,7 @@ import numpy as np
 from causeway.declarations.study import StudyDeclaration
 from causeway.effects.balance import Balance, adjustment_weights, balance
 from causeway.effects.common_support import CommonSupport, common_support
-from causeway.effects.estimators.average import METHODS, Estimated, aipw_among
+from causeway.effects.estimators.average import METHODS, Estimated, Trimmed, aipw_among
 from causeway.effects.estimators.difference import share_treated
 from causeway.effects.estimators.matching import match
 from causeway.effects.graph.identification import Identification
@@ -29,6 +29,7 @@ from causeway.statistics.effect import Status
 LARGEST_MATCHED = 50_000
 """Matching compares every unit with its neighbours: beyond, it takes longer than all else together."""
 HISTOGRAM_BINS = 40
+TRIMMED: dict[Average, Trimmed] = {"ATE": "ATE_trimmed", "ATT": "ATT_trimmed", "ATC": "ATC_trimmed"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -223,11 +224,9 @@ def _trimmed(
         return []
     some = problem.among(kept)
     found = aipw_among(problem, nuisances, kept)
-    row = _row(study, outcome, "aipw_trimmed", replace(found, target="ATE_trimmed"), some)
+    row = _row(study, outcome, "aipw_trimmed", replace(found, target=TRIMMED[problem.target]), some)
     share = float(kept.mean())
-    words = f"{row.estimand} ({share:.1%} of all: propensity between 0.05 and 0.95)"
-    if problem.target != "ATE":
-        words = words.replace("average effect", f"{problem.target}-like average effect", 1)
+    words = f"{row.estimand} ({share:.1%} of all units are kept)"
     return [replace(row, estimand=words, settings={**row.settings, "share_kept": share})]
 
 

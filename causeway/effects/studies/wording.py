@@ -20,7 +20,11 @@ def estimand_in_words(study: StudyDeclaration, outcome: str, target: str) -> str
         "ATT": f"average effect of {contrast} on {outcome} over every {unit} that was treated",
         "ATC": f"average effect of {contrast} on {outcome} over every {unit} that was not treated",
         "ATE_trimmed": f"average effect of {contrast} on {outcome} over every {unit} that could have been in either"
-        " arm",
+        " arm (propensity between 0.05 and 0.95)",
+        "ATT_trimmed": f"average effect of {contrast} on {outcome} over every {unit} that was treated and could have"
+        " been left untreated (propensity up to 0.95)",
+        "ATC_trimmed": f"average effect of {contrast} on {outcome} over every {unit} that was not treated and could"
+        " have been (propensity from 0.05)",
         "ATO": f"average effect of {contrast} on {outcome}, each {unit} weighted by how undecided its treatment was:"
         " the ATE, ATT and ATC alike only if the effect is the same for all",
         "LATE": f"average effect of {contrast} on {outcome} over every {unit} whom the instrument moves",
