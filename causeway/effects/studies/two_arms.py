@@ -11,6 +11,7 @@ import numpy as np
 from causeway.declarations.study import StudyDeclaration
 from causeway.effects.balance import Balance, adjustment_weights, balance
 from causeway.effects.common_support import CommonSupport, common_support
+from causeway.effects.estimators.aipw import Average
 from causeway.effects.estimators.average import METHODS, Estimated, Trimmed, aipw_among
 from causeway.effects.estimators.difference import share_treated
 from causeway.effects.estimators.matching import match
