@@ -10,7 +10,7 @@ import numpy as np
 from causeway.declarations.study import StudyDeclaration
 from causeway.effects.nuisances import CLIP, Nuisances, Target, TooFewToSplit, cross_fit, folds_of, usual_folds
 from causeway.effects.problem import Computing, Problem
-from causeway.effects.studies.study import identified
+from causeway.effects.studies.identifying import identified
 from causeway.effects.studies.two_arms import Shared, problem_of
 from causeway.effects.studies.units import Refusal, StudyUnits
 

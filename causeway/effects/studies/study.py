@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from causeway.declarations.study import StudyDeclaration
-from causeway.effects.graph.identification import Identification, identify
+from causeway.effects.graph.identification import Identification
 from causeway.effects.heterogeneity.study import Heterogeneity
 from causeway.effects.influence import Array
 from causeway.effects.nuisances import TooFewToSplit
-from causeway.effects.post_treatment import post_treatment_signs
 from causeway.effects.problem import ALONE, Computing
 from causeway.effects.refutations import Refutation
 from causeway.effects.refutations.suite import refute
@@ -24,13 +22,20 @@ from causeway.effects.studies.answer import Estimand, MethodEstimate, StudyAnswe
 from causeway.effects.studies.by_front_door import METHOD as FRONT_DOOR
 from causeway.effects.studies.by_front_door import estimate_by_front_door
 from causeway.effects.studies.heterogeneity_of import heterogeneity_of
+from causeway.effects.studies.identifying import (
+    graph_document,
+    identified,
+    is_randomised,
+    judge_identification,
+    judge_post_treatment,
+)
 from causeway.effects.studies.judging_data import judge_blocks, judge_data
 from causeway.effects.studies.on_a_scale import LINEAR, Slopes, estimate_slopes
 from causeway.effects.studies.put_to_the_test import problem_on_a_scale, sensitivity_of_slope, tested
 from causeway.effects.studies.sensitivity_of import sensitivity_of
 from causeway.effects.studies.two_arms import Shared, TwoArms, estimate_two_arms, is_designed, problem_of
 from causeway.effects.studies.units import Refusal, StudyUnits, read_units
-from causeway.effects.studies.verdict import Judged, consequence, verdict_of
+from causeway.effects.studies.verdict import Judged, verdict_of
 from causeway.effects.studies.with_instruments import Instrumented, estimate_with_instruments, judge_agreement
 from causeway.effects.studies.wording import estimand_in_words
 from causeway.twins.learners import one_thread
@@ -94,10 +99,10 @@ def _answer(
 ) -> Studied:
     identification = identified(study, ask_dowhy=in_full)
     judged = [
-        _judge_identification(study, identification, units),
-        judging.judge_left_out(study.rules, units.left_out, units.n, is_designed=_is_designed(study)),
+        judge_identification(study, identification, units),
+        judging.judge_left_out(study.rules, units.left_out, units.n, is_designed=is_randomised(study)),
         *judge_data(units, units.confounders.only(identification.adjustment_set)),
-        *_judge_post_treatment(study, identification, units),
+        *judge_post_treatment(study, identification, units),
     ]
     base = _Base(study, units, identification, judged, seed, computing)
     uses_instruments = bool(units.instruments.shape[1]) and identification.by == "instrument"
@@ -113,35 +118,6 @@ def _answer(
         return base.two_arms(in_full, shared)
     except TooFewToSplit as problem:
         return Studied(refused(study, Refusal("too_few_units", str(problem), units.n, units.left_out)), units)
-
-
-def identified(study: StudyDeclaration, *, ask_dowhy: bool = True) -> Identification:
-    """By the declared graph, or the one that the lists of columns mean. A design identifies whatever was measured."""
-    target = study.target
-    if study.instruments and study.treatment.values is None:
-        # A treatment on a scale with instruments: what they identify is a weighted average of slopes.
-        target = "LATE"
-    found = _identify_once(
-        study.graph,
-        treatment=study.treatment.column,
-        outcome=study.outcome.column,
-        measured=study.confounders,
-        instruments=study.instruments,
-        also_measured=study.effect_modifiers,
-        target=target,
-        ask_dowhy=ask_dowhy,
-    )
-    if _is_designed(study) and not found.identified and study.graph is None:
-        return replace(found, identified=True, by="backdoor", adjustment_set=tuple(study.confounders))
-    return found
-
-
-# A study's segments all ask the same.
-_identify_once = lru_cache(maxsize=256)(identify)
-
-
-def _is_designed(study: StudyDeclaration) -> bool:
-    return study.known_propensity is not None or study.blocks is not None
 
 
 def refused(study: StudyDeclaration, refusal: Refusal, *, outcome: str | None = None) -> StudyAnswer:
@@ -207,7 +183,7 @@ class _Base:
             diagnostics={
                 **dict.fromkeys(("overlap", "balance", "negative_controls", "instrument", "nuisance")),
                 **diagnostics,
-                "graph": _graph(found),
+                "graph": graph_document(found),
                 "data": _data(units),
             },
             **parts,
@@ -338,72 +314,12 @@ def _nothing_adjusted() -> Judged:
     return Judged("identification", "caution", None, None, detail)
 
 
-def _judge_identification(study: StudyDeclaration, found: Identification, units: StudyUnits) -> Judged:
-    if not found.identified:
-        return Judged("identification", "withhold", None, None, f"the effect is not identified: {found.reason}")
-    if found.by == "front_door":
-        via = ", ".join(found.mediators)
-        if units.treated is None or not set(found.mediators) <= set(study.confounders):
-            detail = f"the effect is identified only by the front door through {via}: declare them as confounders"
-            return Judged("identification", "withhold", None, None, detail)
-        detail = f"identified only by the front door through {via}: they must carry all of the effect"
-        return Judged("identification", "caution", None, None, detail)
-    if found.by == "instrument" and not units.instruments.shape[1]:
-        detail = "the effect is identified only by an instrument, and none is declared"
-        return Judged("identification", "withhold", None, None, detail)
-    if found.unknown:
-        detail = f"declared, but not in the graph and so not adjusted for: {', '.join(found.unknown)}"
-        return Judged("identification", "caution", None, None, detail)
-    return Judged("identification", "fine", None, None, f"identified by {found.by}")
-
-
-def _judge_post_treatment(study: StudyDeclaration, found: Identification, units: StudyUnits) -> list[Judged]:
-    judged = []
-    if found.refused:
-        names = ", ".join(found.refused)
-        detail = f"by the graph a consequence of the treatment, refused as a confounder: {names}"
-        judged.append(
-            Judged("post_treatment", consequence(True, study.rules.post_treatment.by_graph), None, None, detail)
-        )
-    covariates = units.confounders.only(found.adjustment_set)
-    if units.treated is not None and covariates.columns and study.known_propensity is None:
-        for sign in post_treatment_signs(
-            units.treated, covariates.values, covariates.columns, owners=covariates.owners
-        ):
-            severity = consequence(True, study.rules.post_treatment.by_look)
-            judged.append(
-                Judged(
-                    "post_treatment",
-                    severity,
-                    None,
-                    None,
-                    f"{sign.name} looks like a consequence of the treatment: {sign.detail}",
-                )
-            )
-    return judged or [
-        Judged("post_treatment", "fine", None, None, "no confounder looks like a consequence of the treatment")
-    ]
-
-
 def _left_of(treated: np.ndarray[Any, Any], x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """What a linear function of x leaves of the treatment."""
     design = np.column_stack([np.ones(len(treated)), x])
     q = np.linalg.qr(design)[0]
     t = treated.astype(np.float64)
     return np.asarray(t - q @ (q.T @ t))
-
-
-def _graph(found: Identification) -> dict[str, Any]:
-    return {
-        "edges": [list(edge) for edge in found.edges],
-        "adjusted": list(found.adjustment_set),
-        "set_aside": list(found.set_aside),
-        "refused": list(found.refused),
-        "unmeasured": list(found.missing),
-        "remarks": list(found.remarks),
-        "confirmed_by_dowhy": found.confirmed_by_dowhy,
-        "confirmation": found.confirmation,
-    }
 
 
 def _data(units: StudyUnits) -> dict[str, Any]:
