@@ -20,8 +20,8 @@ from causeway.declarations.study import StudyDeclaration
 from causeway.effects.heterogeneity.study import heterogeneity
 from causeway.effects.problem import Computing
 from causeway.effects.studies.answer import MethodEstimate
-from causeway.effects.studies.many import answer_all, questions_of
-from causeway.effects.studies.study import Studied
+from causeway.effects.studies.many import Answered, answer_all, questions_of
+from causeway.effects.studies.study import Studied, answer_study
 
 PAGE = Path(__file__).parent / "real-studies.md"
 COMPUTING = Computing(n_jobs=os.cpu_count() or 1)
@@ -55,7 +55,7 @@ class Fact:
 
     question: str
     published: str
-    ours: Callable[[Sequence[Studied]], tuple[str, bool]]
+    ours: Callable[[Sequence[Studied | Answered]], tuple[str, bool]]
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,12 @@ class RealStudy:
         assert isinstance(read, StudyDeclaration)
         return read
 
-    def answered(self, data: Path, seed: int = 0) -> list[Studied]:
+    def answered(self, data: Path, seed: int = 0) -> Sequence[Studied | Answered]:
         """About everybody first, then further outcomes and segments; without attempts to refute."""
-        questions = [replace(each, in_full=False) for each in questions_of(self.frame(data), self.declaration)]
+        frame, study = self.frame(data), self.declaration
+        if not study.outcomes and not study.segments:
+            return [answer_study(frame, study, seed=seed, computing=COMPUTING, in_full=False)]
+        questions = [replace(each, in_full=False) for each in questions_of(frame, study)]
         return answer_all(questions, seed=seed, computing=COMPUTING)
 
 
@@ -182,32 +185,32 @@ def _about(value: str, tolerance: float) -> dict[str, Any]:
     return {"value": value, "low": number - tolerance, "high": number + tolerance}
 
 
-def _left_out(answers: Sequence[Studied]) -> tuple[str, bool]:
+def _left_out(answers: Sequence[Studied | Answered]) -> tuple[str, bool]:
     answer = answers[0].answer
     return f"{answer.n:,} used; left out: {dict(answer.left_out)}", answer.left_out == {"without wt82_71": 63}
 
 
-def _raw_imbalance(answers: Sequence[Studied]) -> tuple[str, bool]:
+def _raw_imbalance(answers: Sequence[Studied | Answered]) -> tuple[str, bool]:
     balance = answers[0].answer.diagnostics["balance"]
     largest = max(abs(each["smd_before"]) for each in balance)
     return f"{largest:.2f}", f"{largest:.2f}" == "2.43"
 
 
-def _refused_with_the_att_offered(answers: Sequence[Studied]) -> tuple[str, bool]:
+def _refused_with_the_att_offered(answers: Sequence[Studied | Answered]) -> tuple[str, bool]:
     answer = answers[0].answer
     numbers = [row for row in answer.estimates if row.effect is not None]
     offered = [reason for reason in answer.reasons if "declare target: ATT" in reason]
     return f"{answer.verdict}: {offered[0] if offered else answer.reasons[0]}", bool(offered) and not numbers
 
 
-def _first_stage(answers: Sequence[Studied]) -> tuple[str, bool]:
+def _first_stage(answers: Sequence[Studied | Answered]) -> tuple[str, bool]:
     answer = answers[0].answer
     stage = answer.diagnostics["instrument"]["two_stage_least_squares"]["first_stage"]
     found = f"{stage['f_classical']:.1f}"
     return f"{found}, {answer.verdict}", (found, answer.verdict) == ("13.3", "caution")
 
 
-def _units_of_three_arms(answers: Sequence[Studied]) -> tuple[str, bool]:
+def _units_of_three_arms(answers: Sequence[Studied | Answered]) -> tuple[str, bool]:
     answer = answers[0].answer
     third = sum(rows for reason, rows in answer.left_out.items() if reason.startswith("with another"))
     return f"{answer.n:,} and {third:,} in the third arm", answer.n + third == 5_786
@@ -374,9 +377,11 @@ def _rand() -> Iterator[RealStudy]:
         )  # fmt: skip
 
 
-def _effects_of_units(truth: float, tolerance: float) -> Callable[[Sequence[Studied]], tuple[str, bool]]:
-    def ours(answers: Sequence[Studied]) -> tuple[str, bool]:
-        arms, units = answers[0].arms, answers[0].units
+def _effects_of_units(truth: float, tolerance: float) -> Callable[[Sequence[Studied | Answered]], tuple[str, bool]]:
+    def ours(answers: Sequence[Studied | Answered]) -> tuple[str, bool]:
+        found_alone = answers[0]
+        assert isinstance(found_alone, Studied)
+        arms, units = found_alone.arms, found_alone.units
         assert arms is not None and units is not None
         problem, modifiers = arms.problem, units.confounders.independent()
         found = heterogeneity(

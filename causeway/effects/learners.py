@@ -78,6 +78,9 @@ class Quadratic:
             return Mean().fit(x, y, weights, kind, seed)
         basis = Squares.of(x)
         design = basis(x)
+        if design.shape[1] == 0:
+            # Among these units no column varies.
+            return Mean().fit(x, y, weights, kind, seed)
         if kind == "probability":
             model = LogisticRegression(C=1.0, solver="newton-cholesky", max_iter=100)
             model.fit(design, y > 0.5, sample_weight=weights)

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
+from migrations.effects import honest_status
 from migrations.tenancy import (
     count,
     create_table,
@@ -82,3 +83,30 @@ def upgrade() -> None:
 def downgrade() -> None:
     drop_table("estimates.unit_effects")
     drop_table("estimates.study_effects")
+    create_table(
+        "estimates.study_effects",
+        tenant_id(),
+        text("study", "key of the study"),
+        text("method", "dowhy_linear_regression, unadjusted, ..."),
+        text("target", "whose effect: ATE, ATT, ATC or LATE"),
+        text("estimand", "the identified estimand in words; null if none was identified", null=True),
+        text("status", "ok, or why there is no number"),
+        number("effect", "effect of the treatment, in units of the outcome; null unless status is ok"),
+        number("std_error", "standard error of effect"),
+        number("ci_low", "lower end of the confidence interval of effect"),
+        number("ci_high", "upper end of the confidence interval of effect"),
+        number("p_value", "two-sided p value of effect = 0"),
+        count("n", "rows that the estimate used", null=True),
+        count("n_left_out", "rows left out, such as those with a missing value", null=True),
+        text("verdict", "credible, caution or withheld, for the study as a whole"),
+        json("reasons", "why the verdict is what it is", default="[]"),
+        json("refutations", "what was tried against this estimate, and what came of it", default="[]"),
+        json("diagnostics", "identification, overlap and balance", default="{}"),
+        json("settings", "what was really done", default="{}"),
+        provenance_id(),
+        one_row_per("study_effects", "tenant_id", "study", "method", "target"),
+        *honest_status("study_effects", "effect", "std_error", "ci_low", "ci_high", "p_value"),
+        comment="Effects estimated from observational data",
+        grain="one row per tenant, study, method and target",
+        pipeline=_REPLACES,
+    )

@@ -277,7 +277,7 @@ def test_a_declaration_holds_what_was_written() -> None:
         (
             "kind: experiment\n",
             "",
-            "campaign.yaml:1: missing key 'kind'; expected one of experiment, study, metric, feature, source",
+            "campaign.yaml:1: missing key 'kind'; expected one of experiment, study, kpi, metric, feature",
         ),
         ("tenant: demo", "tenant: !!python/name:os.system x", "campaign.yaml:3: tenant: the tag "),
         (

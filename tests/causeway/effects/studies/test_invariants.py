@@ -66,7 +66,7 @@ DESIGNS = [
 
 
 @given(frame=frames(), changes=st.sampled_from(DESIGNS))
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_an_answer_holds_together(study, check, frame, changes):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -75,7 +75,7 @@ def test_an_answer_holds_together(study, check, frame, changes):
 
 
 @given(frame=frames(), changes=st.sampled_from(DESIGNS))
-@settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_an_answer_in_full_holds_together(study, check, frame, changes):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
