@@ -14,7 +14,7 @@ from causeway.effects import learners, nuisances
 from causeway.effects.graph import dowhy_confirmation
 from causeway.effects.problem import Computing
 from causeway.effects.side_by_side import BackendMissing, side_by_side
-from causeway.effects.studies import encoding, many, study, two_arms
+from causeway.effects.studies import encoding, identifying, many, two_arms
 from causeway.effects.studies.many import Question, answer_all, questions_of
 from causeway.effects.studies.study import answer_study
 from tests.causeway.effects.studies.worlds import study_of, world_with_overlap
@@ -122,15 +122,15 @@ def test_covariates_are_encoded_and_graphs_identified_once(
     monkeypatch.setattr(
         dowhy_confirmation, "confirm", lambda *given, **more: (asked.append("DoWhy"), (None, "not now"))[1]
     )
-    study._identify_once.cache_clear()
+    identifying._identify_once.cache_clear()
     answer_all([Question(frame, each, in_full=False) for each in about(study_of(), "y", "y2", "none")])
     # Once with its two confounders, once without effect modifiers; all three have the same rows.
     assert encoded == [160, 160]
     assert asked == []
-    study.identified(study_of())
-    study.identified(study_of())
+    identifying.identified(study_of())
+    identifying.identified(study_of())
     assert asked == ["DoWhy"]
-    study._identify_once.cache_clear()
+    identifying._identify_once.cache_clear()
 
 
 def test_several_studies_of_several_frames_are_answered_in_their_order(frame: pl.DataFrame) -> None:
