@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
 import numpy as np
 
 from causeway.effects.estimators.aipw import Average
 from causeway.effects.influence import Array, Flags, Linearised
 from causeway.effects.learners import Squares
+from causeway.effects.triangle import runs, triangle
 
 # What a column has left, of length one, when the columns before it are taken away: rounding.
 DEPENDENT = 1e-7
@@ -29,48 +33,83 @@ def g_formula(
     columns. A column that quadratics of earlier ones determine is no covariate of its own. Contributions hold for
     unequal variances (HC3 of MacKinnon & White 1985) and count that the average is over a sample.
     """
-    w = np.ones(len(outcome)) if weights is None else weights / weights.mean()
+    n = len(outcome)
+    w = np.ones(n) if weights is None else weights / weights.mean()
     t = treated.astype(np.float64)
-    basis, own = _basis(x)
-    of = {"ATE": np.ones(len(t)), "ATT": t, "ATC": 1 - t}[target] * w
-    # Centred at those asked about, so that the treatment's own coefficient is the average effect.
-    centred = own - np.average(own, axis=0, weights=of) if own.shape[1] else own
-    design = np.column_stack([np.ones(len(t)), t, basis, t[:, np.newaxis] * centred])
-    root = np.sqrt(w)
-    design, kept = _independent(design * root[:, np.newaxis])
-    y = outcome * root
-    q, r = np.linalg.qr(design)
-    residual = y - q @ (q.T @ y)
-    inverse = np.linalg.inv(r)
-    coefficients = inverse @ (q.T @ y)
-    leverage = np.einsum("ij,ij->i", q, q)
-    row = q @ inverse[1]
+    of = {"ATE": np.ones(n), "ATT": t, "ATC": 1 - t}[target] * w
+    design = _Design.of(t, x, w, of)
+
+    def with_outcome(run: slice) -> Array:
+        return np.column_stack([design.rows(run), outcome[run] * np.sqrt(w[run])])
+
+    whole = triangle(n, with_outcome)
+    kept = _independent(whole[:, :-1])
+    # The last column is what an orthonormal basis of the kept columns has in common with the outcome.
+    whole = np.asarray(np.linalg.qr(whole[:, [*kept, whole.shape[1] - 1]], mode="r"))
+    length = np.linalg.norm(whole[:, :-1], axis=0)
+    inverse = np.linalg.inv(whole[: len(kept), :-1] / length)
+    coefficients = inverse @ whole[: len(kept), -1] / length
+    slopes = design.slopes(coefficients, kept)
+    residual, leverage, row, differs = (np.empty(n) for _ in range(4))
+    for run in runs(n):
+        rows = design.rows(run)[:, kept]
+        basis = (rows / length) @ inverse
+        residual[run] = outcome[run] * np.sqrt(w[run]) - rows @ coefficients
+        leverage[run] = np.einsum("ij,ij->i", basis, basis)
+        row[run] = basis @ inverse[1] / length[1]
+        differs[run] = of[run] * (design.centred(run) @ slopes)
     if leverage.max() < EXACT_FIT:
         contributions = row * residual / (1 - leverage)
     else:
-        n, rank = len(y), design.shape[1]
-        contributions = row * residual * np.sqrt(n / max(1.0, n - rank))
-    first = 2 + basis.shape[1]
-    slopes = np.zeros(own.shape[1])
-    for position, column in enumerate(kept):
-        if column >= first:
-            slopes[column - first] = coefficients[position]
-    contributions = contributions + of * (centred @ slopes) / of.sum()
-    return Linearised(float(coefficients[1]), contributions)
+        contributions = row * residual * np.sqrt(n / max(1.0, n - len(kept)))
+    return Linearised(float(coefficients[1]), contributions + differs / of.sum())
 
 
-def _basis(x: Array) -> tuple[Array, Array]:
-    """Columns and squares; and the columns that the effect may vary with."""
-    if x.shape[1] == 0:
-        return x, x
-    squares = Squares.of(x)
-    return squares(x), squares.columns(x)[:, squares.own]
+@dataclass(frozen=True, slots=True, eq=False)
+class _Design:
+    """A constant, the treatment, columns and squares, and the treatment times `own` columns; by runs of rows."""
+
+    t: Array
+    x: Array
+    root: Array
+    squares: Squares | None
+    centre: Array
+
+    @classmethod
+    def of(cls, t: Array, x: Array, w: Array, of: Array) -> _Design:
+        """Centred at those asked about, so that the treatment's own coefficient is the average effect."""
+        if x.shape[1] == 0:
+            return cls(t, x, np.sqrt(w), None, np.zeros(0))
+        whole = cls(t, x, np.sqrt(w), squares := Squares.of(x), np.zeros(len(squares.own)))
+        sums = sum((of[run] @ whole.centred(run) for run in runs(len(t))), start=whole.centre)
+        return replace(whole, centre=sums / of.sum())
+
+    def centred(self, run: slice) -> Array:
+        """The columns that the effect may vary with."""
+        if self.squares is None:
+            return np.empty((len(self.t[run]), 0))
+        return np.asarray(self.squares.columns(self.x[run])[:, self.squares.own] - self.centre)
+
+    def rows(self, run: slice) -> Array:
+        t = self.t[run, np.newaxis]
+        basis = self.x[run] if self.squares is None else self.squares(self.x[run])
+        whole = np.column_stack([np.ones(len(t)), t, basis, t * self.centred(run)])
+        whole *= self.root[run, np.newaxis]
+        return whole
+
+    def slopes(self, coefficients: Array, kept: Sequence[int]) -> Array:
+        """How the effect varies with each column of `centred`, by the coefficients of the columns that were kept."""
+        width = len(self.centre)
+        first = 2 if self.squares is None else 2 + width + len(self.squares.curved)
+        found = np.zeros(width)
+        for position, column in enumerate(kept):
+            if column >= first:
+                found[column - first] = coefficients[position]
+        return found
 
 
-def _independent(design: Array) -> tuple[Array, list[int]]:
-    """Without the columns that the columns before them determine; and the positions of those that stay."""
-    length = np.linalg.norm(design, axis=0)
-    scaled = design / np.where(length > 0, length, 1.0)
-    remaining = np.abs(np.diag(np.linalg.qr(scaled, mode="r")))
-    kept = [position for position in range(design.shape[1]) if remaining[position] > DEPENDENT]
-    return design[:, kept], kept
+def _independent(triangle_of: Array) -> list[int]:
+    """Positions of the columns that the columns before them do not determine, by the R of their decomposition."""
+    length = np.linalg.norm(triangle_of, axis=0)
+    remaining = np.abs(np.diag(triangle_of))
+    return [at for at in range(len(remaining)) if remaining[at] > DEPENDENT * length[at]]

@@ -9,6 +9,7 @@ import numpy as np
 from causeway.effects.influence import Array, Flags
 from causeway.effects.sensitivity.linear_bias import linear_benchmark
 from causeway.effects.sensitivity.strength import Strength
+from causeway.effects.triangle import triangle
 
 
 def observed_strengths(
@@ -24,11 +25,15 @@ def observed_strengths(
     if p == 0 or n <= p + 3:
         return ()
     root = np.ones(n) if weights is None else np.sqrt(weights / weights.mean())
-    t = treated.astype(np.float64) * root
-    design = np.column_stack([np.ones(n), x]) * root[:, np.newaxis]
-    with_treatment = np.column_stack([t, design])
-    of_treatment = _partial_r2(design, t)[1:]
-    of_outcome = _partial_r2(with_treatment, outcome * root)[2:]
+
+    def rows(run: slice) -> Array:
+        part = root[run]
+        return np.column_stack([part, x[run] * part[:, np.newaxis], treated[run] * part, outcome[run] * part])
+
+    # A constant, the columns, the treatment, the outcome; the last one of each slice is explained by those before.
+    whole = triangle(n, rows)
+    of_treatment = _partial_r2(whole[:, : p + 2])[1:]
+    of_outcome = _partial_r2(whole)[1 : p + 1]
     found = []
     for name, treatment, of_y in zip(columns, of_treatment, of_outcome, strict=True):
         if treatment < 0.5 and of_y < 0.5:
@@ -39,12 +44,13 @@ def observed_strengths(
     return tuple(found[:most])
 
 
-def _partial_r2(design: Array, y: Array) -> list[float]:
-    """Of each column of the design with y, given the others."""
-    q, r = np.linalg.qr(design)
-    inverse = np.linalg.pinv(r)
-    coefficients = inverse @ (q.T @ y)
-    residual = y - design @ coefficients
+def _partial_r2(triangle_of: Array) -> list[float]:
+    """Of each column but the last with the last, given the others, by the R of their decomposition."""
+    k = triangle_of.shape[1] - 1
+    inverse = np.linalg.pinv(triangle_of[:k, :k])
+    y = triangle_of[:, k]
+    coefficients = inverse @ y[:k]
+    residual = y - triangle_of[:, :k] @ coefficients
     left = float(residual @ residual)
     # What each column alone takes away from the sum of squares.
     taken = coefficients**2 / np.maximum((inverse**2).sum(axis=1), np.finfo(float).tiny)
