@@ -75,9 +75,10 @@ class ExtrapolationRule(DeclaredPart):
 
 
 class LeftOutRule(DeclaredPart):
-    """Rows that could not be used, as a share of all."""
+    """Rows that could not be used, as a share of all, and of one arm more than of the other."""
 
     max_share: Share = Field(default=0.20, description="largest that is fine")
+    max_difference: Share = Field(default=0.05, description="largest difference between the arms that is fine")
     then: Consequence = Field(default="caution", title="consequence", description="withhold, caution or ignore")
 
 

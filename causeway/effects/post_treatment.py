@@ -100,7 +100,7 @@ def post_treatment_signs(
     for name in dict.fromkeys(owners):
         values = x[:, [place for place, owner in enumerate(owners) if owner == name]]
         missing = _missing(values)
-        sign = _missing_by_arm(name, missing, treated)
+        sign = missing_by_arm(name, missing, treated)
         known, arm = values[~missing], treated[~missing]
         if sign is None and min(int(arm.sum()), int((~arm).sum())) >= FEWEST_PER_ARM:
             sign = _one_arm_only(name, known, arm) or _determined(name, known, arm)
@@ -134,7 +134,10 @@ def _missing(values: Array) -> Flags:
     return np.asarray(np.isnan(values).any(axis=1), dtype=bool)
 
 
-def _missing_by_arm(name: str, missing: Flags, treated: Flags) -> PostTreatmentSign | None:
+def missing_by_arm(name: str, missing: Flags, treated: Flags) -> PostTreatmentSign | None:
+    """The sign, if there is one, of a variable that is `missing` (n,) for units of the arms `treated` (n,)."""
+    if min(int(treated.sum()), int((~treated).sum())) < FEWEST_PER_ARM:
+        return None
     share, share_control = float(missing[treated].mean()), float(missing[~treated].mean())
     high, low = max(share, share_control), min(share, share_control)
     if high < DETERMINED_SHARE or low > ONE_ARM_SHARE or _log_chance(missing, treated) > math.log(CHANCE):

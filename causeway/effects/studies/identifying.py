@@ -71,9 +71,9 @@ def judge_post_treatment(study: StudyDeclaration, found: Identification, units: 
         )
     covariates = units.confounders.only(found.adjustment_set)
     if units.treated is not None and covariates.columns and study.known_propensity is None:
-        for sign in post_treatment_signs(
-            units.treated, covariates.values, covariates.columns, owners=covariates.owners
-        ):
+        signs = list(units.missing_by_arm)
+        signs += post_treatment_signs(units.treated, covariates.values, covariates.columns, owners=covariates.owners)
+        for sign in {sign.name: sign for sign in reversed(signs)}.values():
             severity = consequence(True, study.rules.post_treatment.by_look)
             judged.append(
                 Judged(

@@ -19,23 +19,35 @@ from causeway.effects.problem import Problem
 from causeway.effects.refutations import Refutation
 from causeway.effects.studies.units import OTHER_TREATMENT, LeftOut
 from causeway.effects.studies.verdict import Judged, consequence, graded
+from causeway.statistics.attrition import missing_shares_p_value
 
 # Levels of a column in which treatment is the same for all, as a share of those with two units or more.
 NEARLY_ALL = 0.95
 FEWEST_LEVELS = 4
+# That an arm lost so much more than the other by chance.
+UNLIKELY = 0.001
 
 
-def judge_left_out(rules: StudyRules, left_out: LeftOut, n: int, *, is_designed: bool) -> Judged:
-    """Rows that lack something, as a share of those that could have been used.
+def judge_left_out(rules: StudyRules, left_out: LeftOut, n: int, *, is_designed: bool) -> Iterator[Judged]:
+    """Rows that lack something, as a share of those that could have been used; and where one arm lost more than the
+    other by far, and not by chance, for then those who are left are no longer like those who were treated.
 
     Rows with another treatment than the two that are compared are no loss where treatment was randomised; elsewhere
     they may be a slip, and are told.
     """
+    rule = rules.left_out
     other = sum(rows for reason, rows in left_out.rows.items() if reason.startswith(OTHER_TREATMENT))
     share = (left_out.n - other) / max(1, left_out.n - other + n)
-    broken = share > rules.left_out.max_share or (other > 0 and not is_designed)
+    broken = share > rule.max_share or (other > 0 and not is_designed)
     detail = f"{left_out.n:,} of {left_out.n + n:,} rows were left out: {left_out.in_words() or 'none'}"
-    return Judged("left_out", consequence(broken, rules.left_out.then), share, rules.left_out.max_share, detail)
+    yield Judged("left_out", consequence(broken, rule.then), share, rule.max_share, detail)
+    lost = {arm: left / (used + left) for arm, (used, left) in left_out.of_arms.items() if used + left}
+    p_value = missing_shares_p_value(left_out.of_arms)
+    apart = max(lost.values(), default=0.0) - min(lost.values(), default=0.0)
+    if apart > rule.max_difference and p_value is not None and p_value < UNLIKELY:
+        shares = " and ".join(f"{share:.1%} of the {arm}" for arm, share in lost.items())
+        detail = f"rows were left out of one arm more than of the other: {shares} rows (p = {p_value:.1g})"
+        yield Judged("left_out", consequence(True, rule.then), apart, rule.max_difference, detail)
 
 
 def judge_overlap(rules: StudyRules, support: CommonSupport, target: Average, att: CommonSupport) -> Judged:

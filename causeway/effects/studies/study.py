@@ -100,7 +100,7 @@ def _answer(
     identification = identified(study, ask_dowhy=in_full)
     judged = [
         judge_identification(study, identification, units),
-        judging.judge_left_out(study.rules, units.left_out, units.n, is_designed=is_randomised(study)),
+        *judging.judge_left_out(study.rules, units.left_out, units.n, is_designed=is_randomised(study)),
         *judge_data(units, units.confounders.only(identification.adjustment_set)),
         *judge_post_treatment(study, identification, units),
     ]

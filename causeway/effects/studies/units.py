@@ -17,6 +17,7 @@ import polars as pl
 
 from causeway.declarations.study import StudyDeclaration
 from causeway.effects.influence import Array, Flags, Labels
+from causeway.effects.post_treatment import PostTreatmentSign, missing_by_arm
 from causeway.effects.studies.encoding import Covariates
 from causeway.effects.studies.frame_columns import FrameColumns
 from causeway.effects.studies.magnitude import LARGEST, LEAST_SPREAD, beyond, carriers, effective_number, varies
@@ -38,9 +39,13 @@ NOT_READ = "not looked at"
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Rows of the frame that are not among the units: `rows` by reason, each row under the first that holds."""
+    """Rows of the frame that are not among the units: `rows` by reason, each row under the first that holds.
+
+    of_arms: how many rows of each of two arms are used, and how many are left out.
+    """
 
     rows: Mapping[str, int] = field(default_factory=dict)
+    of_arms: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -54,7 +59,8 @@ class LeftOut:
 class StudyUnits:
     """Complete rows. treatment: (n,) as a number, 0 and 1 where two values are compared; treated: (n,) or None on a
     scale. confounders, modifiers: encoded. instruments: (n, q). others: negative controls, further outcomes, segments
-    by column, with nulls where they are missing. positions: (n,) rows of the frame.
+    by column, with nulls where they are missing. positions: (n,) rows of the frame. missing_by_arm: confounders that
+    next to no row of one arm has, in all rows of the frame.
     """
 
     treatment: Array
@@ -70,6 +76,7 @@ class StudyUnits:
     others: Mapping[str, pl.Series]
     left_out: LeftOut
     positions: npt.NDArray[np.int64]
+    missing_by_arm: tuple[PostTreatmentSign, ...] = ()
 
     @property
     def n(self) -> int:
@@ -123,8 +130,12 @@ def _read(frame: FrameColumns, study: StudyDeclaration) -> StudyUnits:
         if not holds:
             raise Unanswerable(Refusal(status, reason, n, left_out))
 
-    demand(n > 0, "no_units", f"no row is complete: {left_out.in_words() or 'there are no rows'}")
-    for refusal in _refusals(kept, study, n):
+    late = tuple(_missing_by_arm(columns, study))
+    hint = "".join(f"; {sign.detail}: what exists only after treatment is no confounder" for sign in late)
+    demand(n > 0, "no_units", f"no row is complete: {left_out.in_words() or 'there are no rows'}{hint}")
+    for status, reason in _refusals_of_treatment(kept[study.treatment.column], study, n):
+        demand(False, status, reason + hint)
+    for refusal in _refusals(kept, study):
         demand(False, *refusal)
     treated = None if study.treatment.values is None else _arms(kept[study.treatment.column], study)[0]
     propensity: Array | None = None
@@ -146,6 +157,7 @@ def _read(frame: FrameColumns, study: StudyDeclaration) -> StudyUnits:
         others={name: _within_reach(kept[name]) for name in _optional(study)},
         left_out=left_out,
         positions=positions,
+        missing_by_arm=late,
     )
 
 
@@ -176,12 +188,24 @@ def _usable(columns: Mapping[str, pl.Series], study: StudyDeclaration) -> tuple[
     if isinstance(study.known_propensity, str):
         known = _numbers(columns[study.known_propensity], study.known_propensity)
         leave_out(~((known > 0) & (known < 1)), f"with {study.known_propensity} not between 0 and 1")
-    return usable, LeftOut(reasons)
+    arms = dict(zip(("treated", "control"), _arms(treatment, study), strict=True))
+    of_arms = {arm: (int((rows & usable).sum()), int((rows & ~usable).sum())) for arm, rows in arms.items()}
+    return usable, LeftOut(reasons, of_arms if study.treatment.values is not None else {})
 
 
-def _refusals(kept: Mapping[str, pl.Series], study: StudyDeclaration, n: int) -> Iterator[tuple[Status, str]]:
-    """Why complete rows cannot answer either."""
-    yield from _refusals_of_treatment(kept[study.treatment.column], study, n)
+def _missing_by_arm(columns: Mapping[str, pl.Series], study: StudyDeclaration) -> Iterator[PostTreatmentSign]:
+    """Confounders that next to no row of one arm has: what a unit has only after treatment."""
+    treated, control = _arms(columns[study.treatment.column], study)
+    known = treated | control
+    for name in study.confounders:
+        missing = columns[name].is_null().to_numpy()[known]
+        sign = missing_by_arm(name, missing, treated[known]) if missing.any() else None
+        if sign is not None:
+            yield sign
+
+
+def _refusals(kept: Mapping[str, pl.Series], study: StudyDeclaration) -> Iterator[tuple[Status, str]]:
+    """Why complete rows with enough treated and untreated ones cannot answer either."""
     outcome = kept[study.outcome.column]
     if not outcome.dtype.is_numeric():
         yield "not_estimable", f"{outcome.name} is not a number"

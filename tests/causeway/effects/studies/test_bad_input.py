@@ -69,6 +69,12 @@ WITHHELD = [
     ("confounder of enormous numbers", {"age": times(1e160, "age")}, {}, "120 with age beyond 1e+30"),
     ("perfect separation", {"took": lambda dice, of: (of["age"] > 50) * 1.0}, {}, "no overlap"),
     ("confounder is the treatment", {"age": times(1, "took")}, {}, "the treatment is a function of the confounders"),
+    (
+        "confounder that controls lack",
+        {"dose": lambda dice, of: np.where(of["took"] > 0, dice.normal(size=120), np.nan)},
+        {"confounders": ["age", "dose"]},
+        "dose is missing for 100.0% of the control units and for 0.0% of the treated ones: what exists only after",
+    ),
     ("weights zero", {"w": constant(0)}, {"weights": "w"}, "120 with no positive w"),
     ("weights enormous", {"w": constant(1e300)}, {"weights": "w"}, "120 with w beyond 1e+30"),
     ("one weight is everything", {"w": few(1)}, {"weights": "w"}, "took is the same for all 1 complete rows"),
@@ -166,6 +172,16 @@ def test_what_can_be_answered_has_its_doubts(small, study, check, columns, chang
     assert answer.verdict in ("credible", "caution")
     assert said in "; ".join([*answer.reasons, *(f"{rows} {why}" for why, rows in answer.left_out.items())])
     assert not said or answer.verdict == "caution" or answer.left_out
+
+
+def test_a_confounder_that_next_to_no_control_has_is_told(small, study, check):
+    n = 1_200
+    of_treated = np.where(np.arange(n) < 20, 0.0, np.nan)
+    frame = small(n, dose=lambda dice, of: np.where(of["took"] > 0, dice.normal(size=n), of_treated))
+    answer = answer_study(frame, study(confounders=["age", "dose"]), in_full=False).answer
+    check(answer, n)
+    said = "dose looks like a consequence of the treatment: dose is missing for 98."
+    assert any(reason.startswith(said) for reason in answer.reasons)
 
 
 @pytest.mark.parametrize(

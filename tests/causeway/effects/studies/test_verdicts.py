@@ -10,6 +10,7 @@ import pytest
 
 from causeway.declarations.study import StudyDeclaration
 from causeway.effects import learners
+from causeway.effects.refutations import Refutation
 from causeway.effects.studies import study as studies
 from causeway.effects.studies import two_arms
 from causeway.effects.studies.answer import StudyAnswer
@@ -125,6 +126,26 @@ def test_rows_left_out_are_counted_and_judged() -> None:
     assert severities(found)["left_out"] == "caution"
 
 
+@pytest.mark.parametrize(
+    ("of_treated", "of_control", "severity"), [(0.17, 0.05, "caution"), (0.12, 0.12, "fine"), (0.13, 0.10, "fine")]
+)
+def test_an_arm_that_lost_more_than_the_other_is_told(of_treated: float, of_control: float, severity: str) -> None:
+    frame = world_with_overlap(2_000)
+    dice = np.random.default_rng(4).random(2_000)
+    lost = dice < np.where(frame["t"].to_numpy() == 1, of_treated, of_control)
+    frame = frame.with_columns(pl.when(pl.Series(lost)).then(None).otherwise(pl.col("y")).alias("y"))
+    found = answer(frame, study_of())
+    assert severities(found)["left_out"] == severity
+    assert any("one arm more than of the other" in reason for reason in found.reasons) == (severity == "caution")
+
+
+def test_an_arm_that_lost_more_by_chance_is_not_told() -> None:
+    frame = world_with_overlap(120)
+    lost = (pl.int_range(120) < 7) & (pl.col("t") == 1)
+    found = answer(frame.with_columns(pl.when(lost).then(None).otherwise(pl.col("y")).alias("y")), study_of())
+    assert found.n_left_out > 0 and severities(found)["left_out"] == "fine"
+
+
 def test_a_graph_with_an_unmeasured_confounder_withholds() -> None:
     found = answer(world_with_overlap(), study_of(graph="digraph { u -> t; u -> y; t -> y; x0 -> y }"))
     assert found.verdict == "withheld" and not found.estimand.identified and found.estimates == ()
@@ -169,6 +190,7 @@ LIMITS: list[tuple[str, dict[str, Any], str]] = [
     ("extrapolation", {"max_share": 0.0, "then": "withhold"}, "withhold"),
     ("left_out", {"max_share": 0.0, "then": "withhold"}, "withhold"),
     ("left_out", {"max_share": 0.0, "then": "ignore"}, "fine"),
+    ("left_out", {"max_share": 1.0}, "fine"),
     ("clusters_ignored", {"then": "withhold"}, "withhold"),
 ]
 
@@ -180,6 +202,23 @@ def world_with_a_little_of_everything() -> pl.DataFrame:
     x0 = frame["x0"].to_numpy() + 1.5 * frame["t"].to_numpy()
     x0[0], x0[399] = np.nan, 9.0
     return frame.with_columns(pl.Series("x0", x0))
+
+
+@pytest.mark.parametrize(
+    ("then", "severity"), [(None, "caution"), ("caution", "caution"), ("withhold", "withhold"), ("ignore", "fine")]
+)
+@pytest.mark.parametrize("found_a_problem", [True, None])
+def test_what_a_refutation_that_found_a_problem_means_is_declared(
+    monkeypatch: pytest.MonkeyPatch, then: str | None, severity: str, found_a_problem: bool | None
+) -> None:
+    said = Refutation("placebo_treatment", "aipw", 0.5, 0.001, found_a_problem, "0.5 where there is none")
+    monkeypatch.setattr(studies, "refute", lambda *_, **__: (said,))
+    rules = {} if then is None else {"rules": {"refutations": {"then": then}}}
+    found = studies.answer_study(world_with_overlap(), study_of(**rules), seed=1).answer
+    assert severities(found)["refutations"] == severity
+    assert (found.verdict == "withheld") == (severity == "withhold")
+    if severity == "withhold":
+        assert has_no_number(found) and not any("0.5" in reason for reason in found.reasons)
 
 
 @pytest.mark.parametrize(("rule", "declared", "severity"), LIMITS)
