@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from causeway.effects.sensitivity.contour import contour
 from causeway.plots.balance_panel import Difference, balance_panel
-from causeway.plots.causal_graph_drawing import Part, causal_graph
+from causeway.plots.causal_graph import Part, causal_graph
 from causeway.plots.contour_panel import Known, contour_panel
 from causeway.plots.effect_histogram import effect_histogram
 from causeway.plots.estimates_by_method import MethodRow, estimates_by_method

@@ -11,7 +11,7 @@ MODULES = [
     "plots.arm_shares",
     "plots.axis_ticks",
     "plots.balance_panel",
-    "plots.causal_graph_drawing",
+    "plots.causal_graph",
     "plots.effect_histogram",
     "plots.effect_over_time",
     "plots.estimates_by_method",
