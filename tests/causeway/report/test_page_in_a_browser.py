@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from causeway.report.page import render
-from tests.browser.chromium import Tab, program, running
+from tests.browser.chromium import Tab
+from tests.browser.readable import SCHEMES, WINDOWS, assert_it_can_be_read, printed_on_white
 from tests.causeway.report.reports import report, withheld
 
-WINDOWS = {"phone": (390, 844, True), "desk": (1280, 900, False)}
 LONG = "W" * 120
 PAGES = {
     "usual": report(names=("off", "on", "other"), metrics=("visits", "load_time"), days=60),
@@ -27,89 +27,17 @@ PAGES = {
     ),
 }
 
-# Contrast as WCAG 2.2 defines it, of every piece of text against what is painted behind it.
-TEXTS = """
-(() => {
-  const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
-  const light = (colour) => {
-    const [r, g, b] = numbers(colour).slice(0, 3).map((x) => x / 255)
-      .map((x) => (x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const behind = (element) => {
-    for (let at = element; at; at = at.parentElement) {
-      const colour = getComputedStyle(at).backgroundColor;
-      if (numbers(colour)[3] !== 0) return colour;
-    }
-    return 'rgb(255, 255, 255)';
-  };
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  const found = [];
-  while (walker.nextNode()) {
-    const text = walker.currentNode.data.trim(), element = walker.currentNode.parentElement;
-    if (!text || element.tagName === 'title' || !element.checkVisibility()) continue;
-    const style = getComputedStyle(element);
-    const front = light(element instanceof SVGElement ? style.fill : style.color), back = light(behind(element));
-    found.push({text, size: parseFloat(style.fontSize),
-      contrast: (Math.max(front, back) + 0.05) / (Math.min(front, back) + 0.05)});
-  }
-  return found;
-})()
-"""
-# Letters that stick out of the window, or lie over letters of the same drawing.
-COLLISIONS = """
-(() => {
-  const wrong = [];
-  for (const chart of document.querySelectorAll('svg.chart')) {
-    const boxes = [...chart.querySelectorAll('text')].map((text) => [text.textContent, text.getBoundingClientRect()]);
-    boxes.forEach(([text, box], at) => {
-      if (box.left < -1 || box.right > innerWidth + 1) wrong.push(`out: ${text}`);
-      for (const [other, over] of boxes.slice(at + 1)) {
-        const wide = Math.min(box.right, over.right) - Math.max(box.left, over.left);
-        const high = Math.min(box.bottom, over.bottom) - Math.max(box.top, over.top);
-        if (wide > 1 && high > 6) wrong.push(`over each other: ${text} | ${other}`);
-      }
-    });
-  }
-  return wrong;
-})()
-"""
-
 
 @pytest.fixture(scope="module")
-def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
-    if program() is None:
-        pytest.skip("there is no Chromium, and only root can install one")
-    with running(tmp_path_factory.mktemp("profile")) as browser:
-        yield browser.tab()
+def pages(written: Callable[[Mapping[str, str]], dict[str, Path]]) -> dict[str, Path]:
+    return written({name: render(given) for name, given in PAGES.items()})
 
 
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("pages")
-    for name, given in PAGES.items():
-        (folder / f"{name.replace(' ', '_')}.html").write_text(render(given), encoding="utf-8")
-    return {name: folder / f"{name.replace(' ', '_')}.html" for name in PAGES}
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("name", PAGES)
 def test_the_page_can_be_read(tab: Tab, pages: dict[str, Path], name: str, window: str, scheme: str) -> None:
-    width, height, is_phone = WINDOWS[window]
-    tab.window(width, height, is_phone=is_phone, scheme=scheme)
-    tab.open(pages[name].as_uri())
-    assert tab.run("document.documentElement.scrollWidth") <= width
-    assert tab.run("innerWidth") == width, "a phone would have zoomed out"
-    tab.run("document.querySelectorAll('details').forEach((each) => { each.open = true })")
-    assert tab.run("document.documentElement.scrollWidth") <= width
-    texts = tab.run(TEXTS)
-    assert len(texts) > 50
-    assert [each for each in texts if each["size"] < 12] == []
-    assert [each for each in texts if each["contrast"] < 4.5] == []
-    assert tab.run(COLLISIONS) == []
-    assert tab.complaints == []
-    assert tab.requests == [pages[name].as_uri()]
+    assert assert_it_can_be_read(tab, pages[name], window=window, scheme=scheme) > 50
 
 
 def test_dark_is_dark_and_light_is_light(tab: Tab, pages: dict[str, Path]) -> None:
@@ -151,18 +79,9 @@ def test_drawings_are_read_aloud_as_one_picture_each(tab: Tab, pages: dict[str, 
 
 
 def test_the_page_can_be_printed_with_everything_in_it_and_on_white(tab: Tab, pages: dict[str, Path]) -> None:
-    tab.window(390, 844, is_phone=True, scheme="dark")
-    tab.open(pages["usual"].as_uri())
-    printed = tab.pdf()
-    assert printed.startswith(b"%PDF-")
-    assert 3 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 14
-    drawn = b"".join(_streams(printed))
+    drawn = b"".join(_streams(printed_on_white(tab, pages["usual"])))
     assert re.search(rb" \.1216 \.1608 \.2 rg", drawn), "the ink of the light page"
     assert not re.search(rb" \.0706 \.0863 \.1059 rg", drawn), "the paper of the dark page"
-    tab.call("Emulation.setEmulatedMedia", media="print", features=[{"name": "prefers-color-scheme", "value": "dark"}])
-    assert tab.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    assert tab.run("document.querySelector('details td').checkVisibility({contentVisibilityAuto: true})")
-    tab.call("Emulation.setEmulatedMedia", media="")
 
 
 def _streams(printed: bytes) -> Iterator[bytes]:

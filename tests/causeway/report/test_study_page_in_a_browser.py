@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from causeway.report.study_page import render_study
 from causeway.report.study_report import StudyReport
-from tests.browser.chromium import Tab, program, running
+from tests.browser.chromium import Tab
+from tests.browser.readable import SCHEMES, WINDOWS, assert_it_can_be_read, printed_on_white
 from tests.causeway.report.study_documents import document, report, withheld
-from tests.causeway.report.test_page_in_a_browser import COLLISIONS, LONG, TEXTS, WINDOWS
 
+LONG = "W" * 120
 PAGES = {
     "usual": report(document(names=("age", "sex", "education", "smoking intensity", "weight before")), document()),
     "withheld": report(withheld()),
@@ -31,39 +31,15 @@ PAGES = {
 
 
 @pytest.fixture(scope="module")
-def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
-    if program() is None:
-        pytest.skip("there is no Chromium, and only root can install one")
-    with running(tmp_path_factory.mktemp("profile")) as browser:
-        yield browser.tab()
+def pages(written: Callable[[Mapping[str, str]], dict[str, Path]]) -> dict[str, Path]:
+    return written({name: render_study(given) for name, given in PAGES.items()})
 
 
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("pages")
-    for name, given in PAGES.items():
-        (folder / f"{name.replace(' ', '_')}.html").write_text(render_study(given), encoding="utf-8")
-    return {name: folder / f"{name.replace(' ', '_')}.html" for name in PAGES}
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("name", PAGES)
 def test_the_page_can_be_read(tab: Tab, pages: dict[str, Path], name: str, window: str, scheme: str) -> None:
-    width, height, is_phone = WINDOWS[window]
-    tab.window(width, height, is_phone=is_phone, scheme=scheme)
-    tab.open(pages[name].as_uri())
-    assert tab.run("document.documentElement.scrollWidth") <= width
-    assert tab.run("innerWidth") == width, "a phone would have zoomed out"
-    tab.run("document.querySelectorAll('details').forEach((each) => { each.open = true })")
-    assert tab.run("document.documentElement.scrollWidth") <= width
-    texts = tab.run(TEXTS)
-    assert texts
-    assert [each for each in texts if each["size"] < 12] == []
-    assert [each for each in texts if each["contrast"] < 4.5] == []
-    assert tab.run(COLLISIONS) == []
-    assert tab.complaints == []
-    assert tab.requests == [pages[name].as_uri()]
+    assert assert_it_can_be_read(tab, pages[name], window=window, scheme=scheme) > 0
 
 
 def test_the_verdict_and_the_effect_are_on_the_first_screen_of_a_phone(tab: Tab, pages: dict[str, Path]) -> None:
@@ -89,12 +65,4 @@ def test_drawings_are_read_aloud_as_one_picture_each(tab: Tab, pages: dict[str, 
 
 
 def test_the_page_can_be_printed_with_everything_in_it_and_on_white(tab: Tab, pages: dict[str, Path]) -> None:
-    tab.window(390, 844, is_phone=True, scheme="dark")
-    tab.open(pages["usual"].as_uri())
-    printed = tab.pdf()
-    assert printed.startswith(b"%PDF-")
-    assert 3 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 14
-    tab.call("Emulation.setEmulatedMedia", media="print", features=[{"name": "prefers-color-scheme", "value": "dark"}])
-    assert tab.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    assert tab.run("document.querySelector('details td').checkVisibility({contentVisibilityAuto: true})")
-    tab.call("Emulation.setEmulatedMedia", media="")
+    printed_on_white(tab, pages["usual"])
