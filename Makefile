@@ -15,9 +15,9 @@ demo: $(STAMP)
 up: $(STAMP)
 	causeway up
 
-# A file of tests stays with one process, whose database is its own.
+# A file of tests stays with one process, whose database is its own. Many of them start Python: it compiles modules once.
 test: $(STAMP)
-	python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	env -u PYTHONDONTWRITEBYTECODE python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)
 	ruff check .

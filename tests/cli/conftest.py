@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,8 +14,7 @@ import pytest
 from resources.connection import connect
 from resources.postgres_client import PostgresClient
 from resources.settings import DATABASE_NAME, DATABASE_URL, HOME, Settings
-
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.cli.forked import run_forked
 
 
 @dataclass(frozen=True)
@@ -58,16 +55,9 @@ class CommandLine:
         }
 
     def __call__(self, *arguments: str | Path, **environment: str) -> Answer:
-        done = subprocess.run(
-            [sys.executable, "-m", "cli.main", *map(str, arguments)],
-            cwd=PROJECT,
-            env={**os.environ, **self.environment, **environment},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        return Answer(done.returncode, done.stdout, done.stderr)
+        whole = {**os.environ, **self.environment, **environment}
+        done = run_forked(list(map(str, arguments)), whole, seconds=300)
+        return Answer(done.code, done.out, done.err)
 
 
 @pytest.fixture(scope="session")
