@@ -7,15 +7,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
+import yaml
 
 from resources.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[1] / "dbt_project"
 MANIFEST = PROJECT / "target" / "manifest.json"
+SOURCES = PROJECT / "models" / "sources.yml"
 _INPUTS = ("*.sql", "*.yml")
 _CONNECTION = ("CAUSEWAY_DBT_HOST", "CAUSEWAY_DBT_PORT", "CAUSEWAY_DBT_DATABASE", "CAUSEWAY_DBT_PASSWORD")
 
@@ -59,31 +60,37 @@ def _read_manifest(_modified: float) -> Mapping[str, Any]:
     return parsed
 
 
-@lru_cache(maxsize=4)
-def _parsed(schema_prefix: str, _newest: float, database: str) -> Any:
-    """dbt's own form of the manifest for one schema prefix and database, to be copied: compiling leaves its traces.
+@lru_cache(maxsize=1)
+def _parsed(_newest: float) -> Any:
+    """dbt's own form of the manifest, to be copied: compiling leaves its traces.
 
-    Without a prefix dbt parses only what has changed since somebody last parsed the project, which it knows only of the
-    same connection: so it is parsed for the default one, and told afterwards where it lies.
+    dbt parses only what has changed since somebody last parsed the project, which it knows only of the same connection
+    and the same variables: so it is parsed for the default ones, and a copy is told where it lies.
     """
-    if schema_prefix:
-        variables = {
-            "schema_prefix": schema_prefix,
-            "known_at": "infinity",
-            "partition": "",
-            "tenant": "",
-            "changed_since": {},
-            "made_from": "",
-        }
-        with TemporaryDirectory() as apart:
-            parse = ["parse", "--no-partial-parse", "--no-write-json", "--target-path", apart]
-            return _invoke([*parse, "--vars", json.dumps(variables)], None)
     with _default_connection():
-        parsed = _invoke(["parse", "--partial-parse", "--no-write-json"], None)
+        return _invoke(["parse", "--partial-parse", "--no-write-json"], None)
+
+
+@lru_cache(maxsize=1)
+def _fixed_sources(_newest: float) -> frozenset[str]:
+    """Names of the sources that lie in the same schema whatever the prefix."""
+    declared = yaml.safe_load(SOURCES.read_text())["sources"]
+    return frozenset(source["name"] for source in declared if "schema_prefix" not in source["schema"])
+
+
+def _at(database: str, schema_prefix: str) -> Any:
+    """A copy of the parsed project whose relations lie in this database, in schemas with this prefix."""
+    newest = _newest_input()
+    parsed, fixed = _parsed(newest).deepcopy(), _fixed_sources(newest)
     for node in (*parsed.nodes.values(), *parsed.sources.values()):
+        is_fixed = getattr(node, "source_name", None) in fixed
+        schema = node.schema if is_fixed else schema_prefix + node.schema
         if node.relation_name is not None:
-            node.relation_name = node.relation_name.replace(f'"{node.database}".', f'"{database}".', 1)
-        node.database = database
+            here, there = (
+                f'"{names[0]}"."{names[1]}".' for names in ((node.database, node.schema), (database, schema))
+            )
+            node.relation_name = node.relation_name.replace(here, there, 1)
+        node.database, node.schema = database, schema
     return parsed
 
 
@@ -155,7 +162,7 @@ class DbtResource(dg.ConfigurableResource):
             "changed_since": dict(changed_since or {}),
             "made_from": made_from if isinstance(made_from, str) else dict(made_from),
         }
-        parsed = _parsed(self.schema_prefix, _newest_input(), os.environ["CAUSEWAY_DBT_DATABASE"]).deepcopy()
+        parsed = _at(os.environ["CAUSEWAY_DBT_DATABASE"], self.schema_prefix)
         selected = ["--select", *models, "--vars", json.dumps(variables), "--no-write-json"]
         result = _invoke(
             ["build", *selected, "--exclude-resource-type", "unit_test"] if tests else ["run", *selected], parsed

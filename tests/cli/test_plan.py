@@ -17,7 +17,7 @@ import yaml
 
 from resources.postgres_client import PostgresClient
 from resources.registry import register_folder
-from tests.cli.conftest import PROJECT, CommandLine
+from tests.cli.forked import PROJECT, CommandLine
 
 METRIC: dict[str, Any] = {
     "kind": "metric",

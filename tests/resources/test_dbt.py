@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +20,29 @@ def nodes_of(parsed: Any) -> dict[str, dict[str, Any]]:
     }
 
 
-def test_what_was_parsed_for_one_database_is_what_would_be_parsed_for_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("prefix", ["", "again_", "events"])
+def test_what_was_parsed_once_is_what_would_be_parsed_for_another_database_and_other_schemas(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefix: str
 ) -> None:
     monkeypatch.setenv("CAUSEWAY_DBT_DATABASE", "elsewhere")
     monkeypatch.setenv("CAUSEWAY_DBT_PORT", "5433")
-    anew = dbt._invoke(["parse", "--no-partial-parse", "--no-write-json", "--target-path", str(tmp_path)], None)
-    kept = nodes_of(dbt._parsed("", 0.0, "elsewhere"))
-    expected = nodes_of(anew)
+    variables = json.dumps({"schema_prefix": prefix, "known_at": "2024-01-01", "partition": "acme|lift"})
+    parse = ["parse", "--no-partial-parse", "--no-write-json", "--target-path", str(tmp_path), "--vars", variables]
+    expected = nodes_of(dbt._invoke(parse, None))
+    kept = nodes_of(dbt._at("elsewhere", prefix))
     assert kept.keys() == expected.keys()
     assert {key: (kept[key], each) for key, each in expected.items() if kept[key] != each} == {}
     assert {node["database"] for node in expected.values()} == {"elsewhere"}
 
 
-def test_stages_of_a_scratch_copy_have_its_prefix() -> None:
-    schemas = {node.schema for node in dbt._parsed("again_", 0.0, "elsewhere").nodes.values()}
-    assert "again_experiments" in schemas
-    assert not {schema for schema in schemas if not schema.startswith("again_")}
+def test_only_what_was_received_is_not_copied() -> None:
+    parsed = dbt._at("elsewhere", "again_")
+    assert "again_experiments" in {node.schema for node in parsed.nodes.values()}
+    outside = {node.schema for node in (*parsed.nodes.values(), *parsed.sources.values())}
+    assert {schema for schema in outside if not schema.startswith("again_")} == {"raw"}
+
+
+def test_a_copy_leaves_what_was_parsed_as_it_is() -> None:
+    before = nodes_of(dbt._at("one", ""))
+    dbt._at("two", "again_")
+    assert nodes_of(dbt._at("one", "")) == before
