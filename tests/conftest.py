@@ -18,6 +18,9 @@ from resources.migration import create_database, migrate
 from resources.postgres_client import PostgresClient
 from resources.settings import DATABASE_NAME, DATABASE_URL, HOME, Settings
 
+# Of the server whose data no test wants after a crash of the machine.
+NOT_KEPT = ("fsync", "full_page_writes")
+
 REFERENCE_DATA_VARIABLE = "CAUSEWAY_REFERENCE_DATA"
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -68,6 +71,10 @@ def postgres_server() -> Iterator[Settings]:
     home = Path(tempfile.mkdtemp(prefix="causeway-test-"))
     try:
         settings = Settings.from_environment({HOME: str(home)}).with_admin_url(embedded_postgres.start(home))
+        with connect(settings.admin_address(), autocommit=True) as admin:
+            for name in NOT_KEPT:
+                admin.execute(f"ALTER SYSTEM SET {name} = off".encode())
+            admin.execute("SELECT pg_reload_conf()")
         migrate(settings, tenants=["default", "acme", "globex"])
         yield settings
     finally:
