@@ -16,7 +16,7 @@ import numpy as np
 
 from causeway.effects.folds import deal_folds
 from causeway.effects.influence import Array, Flags, Labels
-from causeway.effects.learners import Kind, Learner, Mean, learners_for
+from causeway.effects.learners import Kind, Learner, Mean, Predictor, learners_for
 from causeway.effects.side_by_side import side_by_side
 
 # A learner that the others hardly need is left out, and need not be fitted again.
@@ -48,12 +48,32 @@ class Nuisances:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """One thing to predict: `y` (n,) of the units `among` (n,), learnt from them and predicted for everybody."""
+    """One thing to predict: `y` (n,) of the units `among` (n,), learnt from them and predicted for everybody.
+
+    What has two values, whichever, is learnt as a probability, so that no prediction lies beyond them.
+    """
 
     name: str
-    kind: Kind
     y: Array
     among: Flags | None = None
+    low: float = field(init=False)
+    high: float = field(init=False)
+    kind: Kind = field(init=False)
+
+    def __post_init__(self) -> None:
+        low, high = float(self.y.min()), float(self.y.max())
+        two = low < high and bool(((self.y == low) | (self.y == high)).all())
+        object.__setattr__(self, "kind", "probability" if two else "regression")
+        object.__setattr__(self, "low", low if two else 0.0)
+        object.__setattr__(self, "high", high if two else 1.0)
+
+    def learnt(self, learner: Learner, x: Array, rows: Flags, weights: Array | None, seed: int) -> Predictor:
+        """A learner fitted to the units `rows`, (n,), on the scale of y."""
+        y = self.y[rows] if self.kind == "regression" else (self.y[rows] == self.high).astype(np.float64)
+        fitted = learner.fit(x[rows], y, None if weights is None else weights[rows], self.kind, seed)
+        if (self.low, self.high) == (0.0, 1.0):
+            return fitted
+        return lambda at: self.low + (self.high - self.low) * fitted(at)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,11 +120,11 @@ def fit_nuisances(
     Raises TooFewToSplit where an arm has fewer than two units, or of clusters.
     """
     targets = [
-        Target("outcome_control", "regression", outcome, ~treated),
-        Target("outcome_treated", "regression", outcome, treated),
+        Target("outcome_control", outcome, ~treated),
+        Target("outcome_treated", outcome, treated),
     ]
     if known_propensity is None:
-        targets.append(Target("propensity", "probability", treated.astype(np.float64)))
+        targets.append(Target("propensity", treated.astype(np.float64)))
     all_folds = folds_of(treated, seeds, n_folds or usual_folds(len(treated)), clusters)
     predicted, told = cross_fit(
         targets, x, all_folds, seeds, weights=weights, given=given, n_jobs=n_jobs, backend=backend
@@ -234,12 +254,11 @@ def _fits(wanted: Sequence[tuple[Target, Sequence[Learner]]], all_folds: Sequenc
 
 
 def _fit_fold(fit: _Fit, units: _Units, held_out: Flags, seed: int) -> Array:
-    target, x, weights = fit.target, units.x, units.weights
+    target = fit.target
     rows = ~held_out if target.among is None else ~held_out & target.among
     if not rows.any():
         raise TooFewToSplit("too few units, or clusters, in an arm to learn from some what the others would have done")
-    fitted = fit.learner.fit(x[rows], target.y[rows], None if weights is None else weights[rows], target.kind, seed)
-    return fitted(x[held_out])
+    return target.learnt(fit.learner, units.x, rows, units.weights, seed)(units.x[held_out])
 
 
 def _weigh(target: Target, learners: Sequence[Learner], columns: Array, weights: Array | None) -> tuple[Stack, Array]:

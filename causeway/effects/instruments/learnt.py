@@ -38,11 +38,11 @@ def learnt_local_average_effect(
     t = treated.astype(np.float64)
     (folds,) = folds_of(instrument, [seed], n_folds or usual_folds(len(outcome)), clusters)
     targets = [
-        Target("propensity", "probability", instrument.astype(np.float64)),
-        Target("outcome_control", "regression", outcome, ~instrument),
-        Target("outcome_treated", "regression", outcome, instrument),
-        Target("treatment_control", "probability", t, ~instrument),
-        Target("treatment_treated", "probability", t, instrument),
+        Target("propensity", instrument.astype(np.float64)),
+        Target("outcome_control", outcome, ~instrument),
+        Target("outcome_treated", outcome, instrument),
+        Target("treatment_control", t, ~instrument),
+        Target("treatment_treated", t, instrument),
     ]
     found, told = cross_fit(targets, x, [folds], [seed], weights=weights, given=given, n_jobs=n_jobs, backend=backend)
     one = found[0]

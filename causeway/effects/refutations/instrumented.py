@@ -98,7 +98,7 @@ class Slope:
         assert isinstance(problem, InstrumentProblem)
         dose, seed = problem.dose, problem.seeds[0]
         folds = deal_folds(dose > np.median(dose), few_folds(problem.n), seed, clusters=problem.clusters)
-        targets = [Target("outcome", "regression", problem.outcome), Target("treatment", "regression", dose)]
+        targets = [Target("outcome", problem.outcome), Target("treatment", dose)]
         given = problem.given or {target.name: (Quadratic(),) for target in targets}
         one = cross_fit(targets, problem.x, [folds], [seed], weights=problem.weights, given=given)[0][0]
         found = partially_linear(problem.outcome, dose, one["outcome"], one["treatment"], weights=problem.weights)

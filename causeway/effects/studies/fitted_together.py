@@ -50,10 +50,10 @@ def _fit(problems: Mapping[int, Problem]) -> Iterator[tuple[int, tuple[Nuisances
     folds = folds_of(one.treated, one.seeds, usual_folds(one.n), one.clusters)
     targets = []
     for position, problem in problems.items():
-        targets.append(Target(f"outcome_control {position}", "regression", problem.outcome, ~problem.treated))
-        targets.append(Target(f"outcome_treated {position}", "regression", problem.outcome, problem.treated))
+        targets.append(Target(f"outcome_control {position}", problem.outcome, ~problem.treated))
+        targets.append(Target(f"outcome_treated {position}", problem.outcome, problem.treated))
     if one.known_propensity is None:
-        targets.append(Target("propensity", "probability", one.treated.astype(np.float64)))
+        targets.append(Target("propensity", one.treated.astype(np.float64)))
     predicted, told = cross_fit(
         targets, one.x, folds, one.seeds,
         weights=one.weights, n_jobs=one.computing.n_jobs, backend=one.computing.backend,

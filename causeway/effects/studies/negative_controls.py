@@ -85,7 +85,7 @@ def _of_exposure(problem: Problem, column: pl.Series, name: str) -> dict[str, An
     dose = asked.dose if isinstance(asked, InstrumentProblem) else asked.treated
     x = np.column_stack([dose.astype(np.float64), asked.x])
     split = deal_folds(exposure > np.median(exposure), usual_folds(asked.n), asked.seeds[0], clusters=asked.clusters)
-    targets = [Target("outcome", "regression", asked.outcome), Target("exposure", "regression", exposure)]
+    targets = [Target("outcome", asked.outcome), Target("exposure", exposure)]
     computing = asked.computing
     predicted = cross_fit(
         targets, x, [split], asked.seeds[:1], weights=asked.weights, n_jobs=computing.n_jobs, backend=computing.backend

@@ -70,7 +70,7 @@ def _partially_linear(
     seeds = [int(each) for each in np.random.SeedSequence(seed).generate_state(splits)]
     high = units.treatment > np.median(units.treatment)
     folds = [deal_folds(high, usual_folds(units.n), each, clusters=units.clusters) for each in seeds]
-    targets = [Target("outcome", "regression", units.outcome), Target("treatment", "regression", units.treatment)]
+    targets = [Target("outcome", units.outcome), Target("treatment", units.treatment)]
     predicted, told = cross_fit(
         targets, x, folds, seeds, weights=units.weights, n_jobs=computing.n_jobs, backend=computing.backend
     )

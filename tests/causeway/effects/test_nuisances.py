@@ -198,3 +198,21 @@ def test_a_problem_among_some_units_takes_everything_along() -> None:
     some = whole.among(rows)
     assert (some.weights == y[rows] ** 2).all() and (some.clusters == np.flatnonzero(rows)).all()
     assert some.seeds == whole.seeds and replace(whole, seed=1).seeds != whole.seeds
+
+
+def test_no_prediction_of_an_outcome_of_two_values_lies_beyond_them() -> None:
+    y, t, x = world(600)
+    rare = (y > 1.8).astype(np.float64)
+    found = fit_nuisances(outcome=rare, treated=t, x=x, seeds=[7])[0]
+    for predicted in (found.outcome_control, found.outcome_treated):
+        assert predicted.min() >= 0 and predicted.max() <= 1
+        assert predicted.std() > 0.05
+
+
+def test_it_does_not_matter_which_two_values_an_outcome_has() -> None:
+    y, t, x = world(600)
+    rare = (y > 1.8).astype(np.float64)
+    one = fit_nuisances(outcome=rare, treated=t, x=x, seeds=[7])[0]
+    other = fit_nuisances(outcome=100 - 3 * rare, treated=t, x=x, seeds=[7])[0]
+    for name in ("outcome_control", "outcome_treated"):
+        assert 100 - 3 * getattr(one, name) == pytest.approx(getattr(other, name), abs=1e-4)
