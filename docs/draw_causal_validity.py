@@ -82,7 +82,7 @@ a width without a target.
 
 Each world has {units:,} units with four covariates; {clusters} clusters of unequal size, where there are clusters.
 Effects differ between units, and more so where treatment is more likely. Nuisances are learnt as studies learn them:
-the mean, a quadratic regression and boosted trees, weighed out of fold; over {splits} splits, where a study of so few
+the mean, quadratic regressions and boosted trees, weighed out of fold; over {splits} splits, where a study of so few
 units takes seven. Bias is in standard deviations of the outcome. Rows without a target are for contrast."""
 WRONG = """\
 The mean takes the place of the propensity, of both outcome regressions, or of all three. What is left of the bias may

@@ -1,7 +1,8 @@
-"""What nuisances are learnt with: three learners, fixed and named, weighed against each other by out-of-fold loss.
+"""What nuisances are learnt with: a few learners, fixed and named, weighed against each other by out-of-fold loss.
 
-The mean (nothing can be learnt), a penalised regression on the columns and their squares (small or smooth data), and
-boosted trees over histograms (everything else). EconML's "auto" first stages are not among them: which one it picks
+The mean (nothing can be learnt), a penalised regression on the columns and their squares (small or smooth data), the
+same with the products of columns (where units suffice for so many), and boosted trees over histograms (everything
+else). EconML's "auto" first stages are not among them: which one it picks
 flips with the split, and the estimate with it (py-why/EconML#895).
 
 One thread a fit: the sums of a fit over threads differ in their last bit with the number of cores. What runs side by
@@ -24,6 +25,10 @@ Kind = Literal["regression", "probability"]
 Predictor = Callable[[Array], Array]
 
 MAX_SQUARED_COLUMNS = 400
+MAX_WITH_PRODUCTS = 200
+UNITS_A_PRODUCT = 10
+# Trees find the products by themselves.
+ENOUGH_FOR_DEEP_TREES = 50_000
 LARGE = 100_000
 # Beyond ten standard deviations a square is a guess, and an outlier's leverage.
 FARTHEST = 10.0
@@ -65,24 +70,30 @@ class Mean:
 class Quadratic:
     """Ridge, or logistic, regression on the columns and on the squares of those with more than two values.
 
-    The ridge's penalty is chosen by closed-form leave-one-out error (Golub, Heath & Wahba 1979); from 100,000 units on
-    it is one, which no longer matters. The logistic penalty is one, on standardised columns.
+    products: on the products of any two columns as well. The ridge's penalty is chosen by closed-form leave-one-out
+    error (Golub, Heath & Wahba 1979); from 100,000 units on it is one, which no longer matters. The logistic penalty is
+    one, on standardised columns, and ten with products.
     """
 
-    variants: tuple[str, ...] = ("quadratic",)
+    products: bool = False
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        return ("quadratic with products",) if self.products else ("quadratic",)
 
     def fit(self, x: Array, y: Array, weights: Array | None, kind: Kind, seed: int) -> Predictor:
         from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 
         if x.shape[1] == 0 or y.min() == y.max():
             return Mean().fit(x, y, weights, kind, seed)
-        basis = Squares.of(x)
+        squares = Squares.of(x)
+        basis = squares.with_products if self.products else squares
         design = basis(x)
         if design.shape[1] == 0:
             # Among these units no column varies.
             return Mean().fit(x, y, weights, kind, seed)
         if kind == "probability":
-            model = LogisticRegression(C=1.0, solver="newton-cholesky", max_iter=100)
+            model = LogisticRegression(C=0.1 if self.products else 1.0, solver="newton-cholesky", max_iter=100)
             model.fit(design, y > 0.5, sample_weight=weights)
             return lambda at: np.asarray(model.predict_proba(basis(at))[:, 1:], dtype=np.float64)
         ridge = Ridge(alpha=1.0, solver="cholesky") if len(y) >= LARGE else RidgeCV(alphas=np.logspace(-2, 4, 7))
@@ -198,6 +209,12 @@ class Squares:
         np.square(curved, out=found[:, len(self.own) :])
         return found
 
+    def with_products(self, at: Array) -> Array:
+        """The same, and then the products of any two of `own`."""
+        z = self.columns(at)[:, self.own]
+        one, other = np.triu_indices(z.shape[1], k=1)
+        return np.hstack([self(at), z[:, one] * z[:, other]])
+
     def columns(self, at: Array) -> Array:
         """All columns, standardised."""
         z = at - self.centre
@@ -235,10 +252,20 @@ TREES = (
 """By the number of units below which they are used."""
 
 
-def learners_for(n: int, kind: Kind) -> tuple[Learner, ...]:
-    """The learners to weigh where there are so many units. Trees grow deeper, and fewer, where there are more.
+def learners_for(n: int, p: int, kind: Kind) -> tuple[Learner, ...]:
+    """The learners to weigh where there are n units with p columns. Trees grow deeper, and fewer, where units are more.
 
-    A propensity is the smoother thing: its trees are the best long before those of an outcome.
+    A probability is the smoother thing: its trees are the best long before those of an outcome on a scale. Products are
+    tried for probabilities alone: an estimate that is right by the propensity needs no more of them, and outcomes with
+    long tails are no place for another hundred columns.
     """
     trees = next(each for limit, each in TREES if n < limit)
-    return (Mean(), Quadratic(), trees.only((0, 1, 2)) if kind == "probability" else trees)
+    if kind == "regression":
+        return (Mean(), Quadratic(), trees)
+    products = (Quadratic(products=True),) if _can_have_products(n, p) else ()
+    return (Mean(), Quadratic(), *products, trees.only((0, 1, 2)))
+
+
+def _can_have_products(n: int, p: int) -> bool:
+    columns = 2 * p + p * (p - 1) // 2
+    return p > 1 and columns <= MAX_WITH_PRODUCTS and UNITS_A_PRODUCT * columns <= n < ENOUGH_FOR_DEEP_TREES

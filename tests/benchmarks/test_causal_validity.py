@@ -53,8 +53,8 @@ def rows(worlds: tuple[str, ...], runs: int, seed: int = 3) -> dict[str, Row]:
 def smooth(monkeypatch):
     """Learners that are right in most worlds at a twentieth of the time: what is tested is what is done with them."""
 
-    def quick(n, kind):
-        del n, kind
+    def quick(n, p, kind):
+        del n, p, kind
         return (Mean(), Quadratic())
 
     monkeypatch.setattr("causeway.effects.nuisances.learners_for", quick)

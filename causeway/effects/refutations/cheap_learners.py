@@ -52,7 +52,7 @@ def cheap_learners(
         if name in cheap or not shares:
             continue
         kind: Kind = "probability" if name == "propensity" or name.startswith("treatment") else "regression"
-        blend = _blend(shares, learners_for(problem.n, kind), most_rounds, most_depth)
+        blend = _blend(shares, learners_for(problem.n, problem.x.shape[1], kind), most_rounds, most_depth)
         if blend is not None:
             cheap[name] = (blend,)
     return cheap

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from causeway.effects.estimators.aipw import aipw
 from causeway.effects.folds import deal_folds
 from causeway.effects.influence import Array, Flags
 from causeway.effects.learners import BoostedTrees, Mean, Quadratic, Squares, learners_for, own_and_curved
@@ -94,7 +95,7 @@ def test_squares_are_standardised_by_those_they_were_made_of_and_bounded() -> No
 def test_learners_are_deterministic_and_cope_with_nothing_to_learn(kind: Any) -> None:
     y, t, x = world()
     target = t.astype(float) if kind == "probability" else y
-    for learner in learners_for(len(y), kind):
+    for learner in learners_for(*x.shape, kind):
         once, again = (learner.fit(x, target, None, kind, 5)(x) for _ in range(2))
         assert (once == again).all()
         assert once.shape == (len(x), len(learner.variants))
@@ -117,6 +118,46 @@ def test_quadratic_learns_a_parabola_that_a_line_cannot() -> None:
     y = x[:, 0] ** 2
     predicted = Quadratic().fit(x, y, None, "regression", 0)(x)[:, 0]
     assert 1 - np.var(y - predicted) / np.var(y) > 0.999
+
+
+def test_products_are_learnt_where_there_is_nothing_else_to_learn() -> None:
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(2, 1_000, 3))
+    y = x[..., 0] * x[..., 1]
+    errors = {}
+    for learner in (Quadratic(), Quadratic(products=True)):
+        predicted = learner.fit(x[0], y[0], None, "regression", 0)(x[1])[:, 0]
+        errors[learner.variants[0]] = np.var(y[1] - predicted) / np.var(y[1])
+    assert errors["quadratic"] > 0.95
+    assert errors["quadratic with products"] < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("n", "p", "have"),
+    [(650, 10, True), (649, 10, False), (49_999, 10, True), (50_000, 10, False), (40_000, 30, False), (900, 1, False)],
+)
+def test_products_are_tried_where_units_suffice_and_trees_do_not(n: int, p: int, have: bool) -> None:
+    assert (Quadratic(products=True) in learners_for(n, p, "probability")) == have
+    assert Quadratic(products=True) not in learners_for(n, p, "regression")
+
+
+def test_a_product_that_confounds_is_adjusted_for() -> None:
+    generator = np.random.default_rng(4)
+    x = generator.uniform(-1, 1, size=(2_000, 4))
+    t = generator.random(2_000) < 1 / (1 + np.exp(-3 * x[:, 0] * x[:, 1]))
+    y = t + 4 * x[:, 0] * x[:, 1] + generator.normal(size=2_000)
+    assert y[t].mean() - y[~t].mean() > 1.5
+    nuisances = fit_nuisances(outcome=y, treated=t, x=x, seeds=[1])[0]
+    assert nuisances.chosen["propensity"]["learners"]["quadratic with products"] > 0.5
+    found = aipw(y, t, nuisances)
+    assert abs(found.effect - 1) < 3 * found.std_error < 0.2
+
+
+def test_products_that_add_next_to_nothing_have_no_weight() -> None:
+    y, t, x = world(2_000)
+    told = fit_nuisances(outcome=y, treated=t, x=x, seeds=[1])[0].chosen["propensity"]
+    assert "quadratic with products" in told["losses"]
+    assert "quadratic with products" not in told["learners"]
 
 
 # out of fold
