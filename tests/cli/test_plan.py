@@ -17,7 +17,8 @@ import yaml
 
 from resources.postgres_client import PostgresClient
 from resources.registry import register_folder
-from tests.cli.forked import PROJECT, CommandLine
+from tests.cli.conftest import CommandLine
+from tests.cli.forked import PROJECT
 
 METRIC: dict[str, Any] = {
     "kind": "metric",

@@ -6,8 +6,6 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 if TYPE_CHECKING:
     from conftest import CommandLine
 
@@ -85,20 +83,11 @@ def test_a_byte_order_mark_semicolons_and_a_few_bad_lines_are_read_and_counted(
     assert codes == [("duplicate_unit", 1), ("not_a_number", 2), ("wrong_number_of_fields", 1)]
 
 
-@pytest.mark.parametrize(
-    ("key", "treatment", "words"),
-    [
-        pytest.param("no_treatment", lambda number: "", ["took"], id="treatment entirely empty"),
-    ],
-)
-def test_a_treatment_that_is_none_is_answered_with_a_reason(
-    causeway: CommandLine, tmp_path: Path, key: str, treatment: Any, words: list[str]
-) -> None:
-    rows = [[row[0], treatment(number), *row[2:]] for number, row in enumerate(people())]
-    done = analyzed(causeway, tmp_path, key, text(rows).encode())
-    said = " ".join([*done.json["reasons"], *done.json["failures"]])
-    assert done.json["verdict"] in ("withheld", None)
-    assert [word for word in words if word not in said] == []
+def test_a_treatment_that_nobody_has_is_answered_with_a_reason(causeway: CommandLine, tmp_path: Path) -> None:
+    rows = [[row[0], "", *row[2:]] for row in people()]
+    done = analyzed(causeway, tmp_path, "no_treatment", text(rows).encode())
+    assert done.json["verdict"] == "withheld"
+    assert any("took" in reason for reason in done.json["reasons"])
     assert all(row["effect"] is None for row in done.json["estimates"])
 
 
